@@ -1,51 +1,37 @@
 //! A stockroom that forgets: the first step of the module author's guide.
 
-use bulkhead_module::{Context, Description, Error, Init, Json, Module, arguments, json};
-use serde::Deserialize;
+use bulkhead_module::{Error, module};
+use schemars::JsonSchema;
+use serde::Serialize;
 use std::collections::BTreeMap;
 
+#[derive(Default)]
 struct Stock {
     counts: BTreeMap<String, u64>,
 }
 
-#[derive(Deserialize)]
-struct Add {
-    item: String,
+#[derive(Serialize, JsonSchema)]
+struct Counted {
     count: u64,
 }
 
-#[derive(Deserialize)]
-struct Count {
-    item: String,
-}
-
-impl Module for Stock {
-    fn describe() -> Description {
-        Description::new("stock", "0.1.0")
-            .command("add", "puts {\"count\"} pieces of {\"item\"} on the shelf")
-            .idempotent("count", "how many pieces of {\"item\"} there are")
+/// Counts what is on its shelves.
+#[module(name = "stock", version = "0.1.0")]
+impl Stock {
+    /// Puts pieces of an item on the shelf.
+    #[command]
+    fn add(&mut self, item: String, count: u64) -> Result<Counted, Error> {
+        let shelf = self.counts.entry(item).or_default();
+        *shelf = shelf.checked_add(count).ok_or_else(|| Error::conflict("the shelf is full"))?;
+        Ok(Counted { count: *shelf })
     }
 
-    fn init(_: &Init) -> Result<Self, Error> {
-        Ok(Stock { counts: BTreeMap::new() })
-    }
-
-    fn command(&mut self, _: &mut Context<'_>, name: &str, args: &Json) -> Result<Json, Error> {
-        match name {
-            "add" => {
-                let Add { item, count } = arguments(args)?;
-                let shelf = self.counts.entry(item).or_default();
-                *shelf = shelf.checked_add(count).ok_or_else(|| Error::conflict("the shelf is full"))?;
-                Ok(json!({ "count": *shelf }))
-            }
-            "count" => {
-                let Count { item } = arguments(args)?;
-                match self.counts.get(&item) {
-                    Some(count) => Ok(json!({ "count": count })),
-                    None => Err(Error::not_found(format!("there is no item {item:?}"))),
-                }
-            }
-            other => Err(Error::unknown_command(other)),
+    /// How many pieces of an item there are.
+    #[command(idempotent)]
+    fn count(&self, item: &str) -> Result<Counted, Error> {
+        match self.counts.get(item) {
+            Some(count) => Ok(Counted { count: *count }),
+            None => Err(Error::not_found(format!("there is no item {item:?}"))),
         }
     }
 }

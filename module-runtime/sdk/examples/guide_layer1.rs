@@ -1,9 +1,11 @@
 //! The stock of `docs/writing-a-module.md` with its shelves in the host's data store.
 
 use bulkhead_module::layer1::{Entity, Query};
-use bulkhead_module::{Context, Description, Error, Init, Json, Module, arguments, json};
+use bulkhead_module::{Context, Error, json, module};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+#[derive(Default)]
 struct Stock;
 
 #[derive(Serialize, Deserialize)]
@@ -12,49 +14,41 @@ struct Shelf {
     count: u64,
 }
 
-#[derive(Deserialize)]
-struct Add {
-    item: String,
+#[derive(Serialize, JsonSchema)]
+struct Counted {
     count: u64,
 }
 
-impl Module for Stock {
-    fn describe() -> Description {
-        Description::new("stock", "0.2.0")
-            .command("add", "puts {\"count\"} pieces of {\"item\"} on the shelf")
-            .idempotent("low", "the items of which there are less than five")
+#[derive(Serialize, JsonSchema)]
+struct Items {
+    items: Vec<String>,
+}
+
+/// Counts what is on its shelves.
+#[module(name = "stock", version = "0.2.0")]
+impl Stock {
+    /// Puts pieces of an item on the shelf.
+    #[command]
+    fn add(ctx: &mut Context<'_>, item: String, count: u64) -> Result<Counted, Error> {
+        let known = ctx.find::<Shelf>(&Query::of("Shelf").eq("item", &item).limit(1))?.entities.pop();
+        let count = count + known.as_ref().map_or(0, |shelf| shelf.data.count);
+        match known {
+            Some(shelf) => ctx.update("Shelf", &shelf.id, &json!({ "count": count }))?,
+            None => ctx.create("Shelf", &Shelf { item, count })?,
+        };
+        Ok(Counted { count })
     }
 
-    fn init(_: &Init) -> Result<Stock, Error> {
-        Ok(Stock)
-    }
-
-    fn command(&mut self, ctx: &mut Context<'_>, name: &str, args: &Json) -> Result<Json, Error> {
-        match name {
-            "add" => add(ctx, arguments(args)?),
-            "low" => low(ctx),
-            other => Err(Error::unknown_command(other)),
+    /// The items of which there are less than five.
+    #[command(idempotent)]
+    fn low(ctx: &mut Context<'_>) -> Result<Items, Error> {
+        let mut items = Vec::new();
+        for shelf in ctx.entities::<Shelf>(Query::of("Shelf").lt("count", 5).order("item")) {
+            let Entity { data, .. } = shelf?;
+            items.push(data.item);
         }
+        Ok(Items { items })
     }
-}
-
-fn add(ctx: &mut Context<'_>, Add { item, count }: Add) -> Result<Json, Error> {
-    let known = ctx.find::<Shelf>(&Query::of("Shelf").eq("item", &item).limit(1))?.entities.pop();
-    let count = count + known.as_ref().map_or(0, |shelf| shelf.data.count);
-    match known {
-        Some(shelf) => ctx.update("Shelf", &shelf.id, &json!({ "count": count }))?,
-        None => ctx.create("Shelf", &Shelf { item, count })?,
-    };
-    Ok(json!({ "count": count }))
-}
-
-fn low(ctx: &mut Context<'_>) -> Result<Json, Error> {
-    let mut items = Vec::new();
-    for shelf in ctx.entities::<Shelf>(Query::of("Shelf").lt("count", 5).order("item")) {
-        let Entity { data, .. } = shelf?;
-        items.push(data.item);
-    }
-    Ok(json!({ "items": items }))
 }
 
 bulkhead_module::main!(Stock);

@@ -1,6 +1,7 @@
 //! A stockroom that remembers: the module of the author's guide.
 
-use bulkhead_module::{Context, Description, Error, Init, Json, Module, arguments, configuration, json, log};
+use bulkhead_module::{Context, Error, Init, Json, json, log, module};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::{self, File};
@@ -26,7 +27,7 @@ struct Stock {
     books: Books,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct Config {
     #[serde(default = "few")]
     low: u64,
@@ -38,54 +39,29 @@ fn few() -> u64 {
     3
 }
 
-#[derive(Deserialize)]
-struct Change {
-    item: String,
-    count: u64,
-}
-
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct Delivered {
     delivery: String,
     item: String,
     count: u64,
 }
 
-#[derive(Deserialize)]
-struct Count {
-    item: String,
+#[derive(Serialize, JsonSchema)]
+struct Counted {
+    count: u64,
 }
 
-#[derive(Deserialize)]
-struct Define {
-    kit: String,
-    parts: Vec<String>,
+#[derive(Serialize, JsonSchema)]
+struct Audited {
+    items: usize,
+    pieces: u64,
 }
 
-impl Module for Stock {
-    fn describe() -> Description {
-        Description::new("stock", "0.1.0")
-            .command("add", "puts {\"count\"} pieces of {\"item\"} on the shelf")
-            .args(json!({
-                "type": "object",
-                "properties": {
-                    "item": { "type": "string", "description": "what it is" },
-                    "count": { "type": "integer", "minimum": 0, "description": "how many pieces" }
-                },
-                "required": ["item", "count"]
-            }))
-            .examples(json!([{ "args": { "item": "bolt", "count": 5 }, "returns": { "count": 5 } }]))
-            .command("take", "takes {\"count\"} pieces of {\"item\"} from the shelf")
-            .idempotent("count", "how many pieces of {\"item\"} there are")
-            .idempotent("define", "says that {\"kit\"} is made of {\"parts\"}")
-            .command("audit", "counts everything, slowly")
-            .idempotent("about", "how often this module was restarted")
-            .command("crash", "writes where there is no memory")
-            .keys()
-    }
-
-    fn init(init: &Init) -> Result<Self, Error> {
-        let config = configuration(init)?;
+/// Counts what is on its shelves.
+#[module(name = "stock", version = "0.1.0", keys)]
+impl Stock {
+    #[init]
+    fn start(init: &Init, config: Config) -> Result<Stock, Error> {
         let path = PathBuf::from(&init.data_dir).join("books.json");
         let books = match fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes)
@@ -96,55 +72,78 @@ impl Module for Stock {
         Ok(Stock { config, path, books })
     }
 
-    fn command(&mut self, ctx: &mut Context<'_>, name: &str, args: &Json) -> Result<Json, Error> {
-        match name {
-            "add" => {
-                let Change { item, count } = arguments(args)?;
-                let key = ctx.key().map(str::to_owned);
-                self.change(ctx, key, &item, |shelf| shelf.checked_add(count), "the shelf is full")
-            }
-            "take" => {
-                let Change { item, count } = arguments(args)?;
-                let key = ctx.key().map(str::to_owned);
-                self.change(ctx, key, &item, |shelf| shelf.checked_sub(count), "there are not so many")
-            }
-            "count" => {
-                let Count { item } = arguments(args)?;
-                Ok(json!({ "count": self.count(&item)? }))
-            }
-            "define" => {
-                let Define { kit, parts } = arguments(args)?;
-                let mut books = self.books.clone();
-                books.kits.insert(kit, parts);
-                self.save(books)?;
-                Ok(json!(null))
-            }
-            "audit" => self.audit(ctx),
-            "about" => {
-                let status = ctx.call("supervisor", "status", json!({ "name": "stock" }))?;
-                let status: serde_json::Value = status.read()?;
-                Ok(json!({ "restarts": status["restarts"] }))
-            }
-            "crash" => {
-                // SAFETY: there is none. It is what a bug in a library of C does, and what this
-                // command is for.
-                unsafe { std::ptr::without_provenance_mut::<u64>(8).write_volatile(1) };
-                Ok(json!(null))
-            }
-            other => Err(Error::unknown_command(other)),
-        }
+    /// Puts pieces of an item on the shelf.
+    #[command]
+    #[example(args = {"item": "bolt", "count": 5}, returns = {"count": 5})]
+    fn add(
+        &mut self,
+        ctx: &mut Context<'_>,
+        /// What it is.
+        item: &str,
+        /// How many pieces.
+        count: u64,
+    ) -> Result<Counted, Error> {
+        let key = ctx.key().map(str::to_owned);
+        self.change(ctx, key, item, |shelf| shelf.checked_add(count), "the shelf is full")
     }
 
-    fn event(&mut self, ctx: &mut Context<'_>, event: &str, data: &Json) -> Result<(), Error> {
-        if event == "stock.delivered" {
-            let Delivered { delivery, item, count } = arguments(data)?;
-            self.change(ctx, Some(delivery), &item, |shelf| shelf.checked_add(count), "the shelf is full")?;
+    /// Takes pieces of an item from the shelf.
+    #[command]
+    fn take(&mut self, ctx: &mut Context<'_>, item: &str, #[default(1)] count: u64) -> Result<Counted, Error> {
+        let key = ctx.key().map(str::to_owned);
+        self.change(ctx, key, item, |shelf| shelf.checked_sub(count), "there are not so many")
+    }
+
+    /// How many pieces of an item there are.
+    #[command(idempotent)]
+    fn count(&self, item: &str) -> Result<Counted, Error> {
+        Ok(Counted { count: self.pieces(item)? })
+    }
+
+    /// Says what parts a kit is made of.
+    #[command(idempotent)]
+    fn define(&mut self, kit: String, parts: Vec<String>) -> Result<(), Error> {
+        let mut books = self.books.clone();
+        books.kits.insert(kit, parts);
+        self.save(books)
+    }
+
+    /// Counts everything, slowly.
+    #[command]
+    fn audit(&self, ctx: &mut Context<'_>) -> Result<Audited, Error> {
+        let total = self.books.counts.len();
+        let mut pieces = 0;
+        for (done, (item, count)) in self.books.counts.iter().enumerate() {
+            ctx.progress(json!({ "done": done, "total": total, "item": item }))?;
+            ctx.wait(Duration::from_millis(self.config.audit_pause_ms))?;
+            pieces += count;
         }
+        Ok(Audited { items: total, pieces })
+    }
+
+    /// How often this module was restarted.
+    #[command(idempotent)]
+    fn about(ctx: &mut Context<'_>) -> Result<Json, Error> {
+        let status = ctx.call("supervisor", "status", json!({ "name": "stock" }))?;
+        let status: serde_json::Value = status.read()?;
+        Ok(json!({ "restarts": status["restarts"] }))
+    }
+
+    /// Writes where there is no memory.
+    #[command]
+    fn crash() {
+        // SAFETY: there is none. It is what a bug in a library of C does, and what this command is
+        // for.
+        unsafe { std::ptr::without_provenance_mut::<u64>(8).write_volatile(1) };
+    }
+
+    #[event("stock.delivered")]
+    fn delivered(&mut self, ctx: &mut Context<'_>, delivered: Delivered) -> Result<(), Error> {
+        let Delivered { delivery, item, count } = delivered;
+        self.change(ctx, Some(delivery), &item, |shelf| shelf.checked_add(count), "the shelf is full")?;
         Ok(())
     }
-}
 
-impl Stock {
     /// Changes the count of an item, once for each key.
     fn change(
         &mut self,
@@ -153,9 +152,9 @@ impl Stock {
         item: &str,
         change: impl FnOnce(u64) -> Option<u64>,
         refusal: &str,
-    ) -> Result<Json, Error> {
+    ) -> Result<Counted, Error> {
         if let Some((_, count)) = self.books.done.iter().find(|(done, _)| Some(done) == key.as_ref()) {
-            return Ok(json!({ "count": count }));
+            return Ok(Counted { count: *count });
         }
         let shelf = self.books.counts.get(item).copied().unwrap_or(0);
         let count = change(shelf).ok_or_else(|| Error::conflict(format!("{refusal}: {shelf} of {item:?}")))?;
@@ -172,7 +171,7 @@ impl Stock {
             log!(warn, "{item} is running low: {count} left");
             ctx.emit("stock.low", json!({ "item": item, "count": count }))?;
         }
-        Ok(json!({ "count": count }))
+        Ok(Counted { count })
     }
 
     /// Replaces the file as a whole: after a crash there is the old one or the new one.
@@ -187,24 +186,13 @@ impl Stock {
     }
 
     /// Of a kit there are as many as of its scarcest part.
-    fn count(&self, item: &str) -> Result<u64, Error> {
+    fn pieces(&self, item: &str) -> Result<u64, Error> {
         if let Some(parts) = self.books.kits.get(item) {
-            let counts: Result<Vec<u64>, Error> = parts.iter().map(|part| self.count(part)).collect();
+            let counts: Result<Vec<u64>, Error> = parts.iter().map(|part| self.pieces(part)).collect();
             return Ok(counts?.into_iter().min().unwrap_or(0));
         }
         let count = self.books.counts.get(item).copied();
         count.ok_or_else(|| Error::not_found(format!("there is no item {item:?}")))
-    }
-
-    fn audit(&self, ctx: &mut Context<'_>) -> Result<Json, Error> {
-        let total = self.books.counts.len();
-        let mut pieces = 0;
-        for (done, (item, count)) in self.books.counts.iter().enumerate() {
-            ctx.progress(json!({ "done": done, "total": total, "item": item }))?;
-            ctx.wait(Duration::from_millis(self.config.audit_pause_ms))?;
-            pieces += count;
-        }
-        Ok(json!({ "items": total, "pieces": pieces }))
     }
 }
 
