@@ -126,8 +126,14 @@ pub const LOG_WAIT_MAX: Duration = Duration::from_secs(3);
 /// After which time it waits again, if the wait failed: another program may read.
 pub const LOG_WAIT_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
-/// To how many bytes the write-ahead log is cut when it has been carried over: 16 MiB.
-pub const LOG_BYTES_KEPT: i64 = 16 * 1024 * 1024;
+/// To how many bytes the write-ahead log is cut when it has been carried over: 10 MiB. That is what it usually has then,
+/// with the group of commits that made it long enough; to cut it shorter would make the next one grow the file again.
+pub const LOG_BYTES_KEPT: i64 = 10 * 1024 * 1024;
+
+/// A page of the log, with its head.
+const LOG_PAGE_BYTES: i64 = 4096 + 24;
+
+const _: () = assert!(CHECKPOINT_PAGES * LOG_PAGE_BYTES < LOG_BYTES_KEPT);
 
 const _: () = assert!(2 * GROUP_BYTES_MAX <= JOBS_BYTES_MAX_DEFAULT);
 const _: () = assert!(UNIT_BYTES_MAX <= UNITS_BYTES_MAX);

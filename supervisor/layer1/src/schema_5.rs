@@ -87,7 +87,9 @@ macro_rules! filling {
             CASE WHEN octet_length(k.key) = 36 AND substr(k.key, 9, 1) || substr(k.key, 14, 1) || substr(k.key, 19, 1) || substr(k.key, 24, 1) = '----'
                 AND length(replace(k.key, '-', '')) = 32 AND replace(k.key, '-', '') NOT GLOB '*[^0-9a-f]*'
                 THEN unhex(replace(k.key, '-', '')) ELSE k.key END,
-            k.fingerprint, k.reply, k.created_at, k.expires_age,
+            k.fingerprint,
+            k.reply,
+            k.created_at, k.expires_age,
             2 * (octet_length(k.caller) + octet_length(k.target) + octet_length(k.key)) + octet_length(k.reply) + 192
         FROM keys_of_4 AS k ORDER BY k.rowid;
     "
@@ -121,7 +123,9 @@ macro_rules! ends {
             CASE typeof(target) WHEN 'integer' THEN (SELECT name FROM names WHERE number = target) ELSE target END AS target,
             CASE typeof(key) WHEN 'blob' THEN lower(substr(hex(key), 1, 8) || '-' || substr(hex(key), 9, 4) || '-'
                 || substr(hex(key), 13, 4) || '-' || substr(hex(key), 17, 4) || '-' || substr(hex(key), 21)) ELSE key END AS key,
-            reply, created_at, expires_age
+            CASE typeof(reply) WHEN 'blob' THEN '{\"id\":\"' || lower(substr(hex(reply), 1, 8) || '-' || substr(hex(reply), 9, 4)
+                || '-' || substr(hex(reply), 13, 4) || '-' || substr(hex(reply), 17, 4) || '-' || substr(hex(reply), 21, 12))
+                || '\",\"version\":' || CAST(substr(reply, 17) AS TEXT) || '}' ELSE reply END AS reply, created_at, expires_age
         FROM keys;
     "
     };

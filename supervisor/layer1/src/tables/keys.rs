@@ -9,11 +9,19 @@ use crate::{
     limits::{CLEARED_ROWS_MAX, KEY_OVERHEAD_BYTES},
     outcome::KeyState,
     statements::Statements,
-    stored_id::of_text,
+    stored_id::{of_text, text_of},
     tables::names::{self, Kind, Numbers, Texts, text_of},
 };
 use bulkhead_protocol::{ErrorCode, Failure, Json};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params, types::Value as Sql};
+
+/// What is around the id and the version in an answer of the store.
+const REPLY_HEAD: &str = "{\"id\":\"";
+const REPLY_MIDDLE: &str = "\",\"version\":";
+
+/// How long an id is, as a text and in bytes.
+const ID_DIGITS: usize = 36;
+const ID_BYTES: usize = 16;
 
 /// What is kept under each caller's keys.
 pub(crate) const RECOUNT: &str =
@@ -26,7 +34,7 @@ const _: () = assert!(KEY_OVERHEAD_BYTES == 192, "as the schema has it");
 pub(crate) fn find(statements: &mut Statements<'_>, keyed: &Keyed, age: i64) -> rusqlite::Result<KeyState> {
     let connection = statements.connection();
     let (caller, target) = (names::find(connection, &keyed.caller)?, names::find(connection, &keyed.target)?);
-    let found: Option<(Vec<u8>, String)> = statements
+    let found: Option<(Vec<u8>, Sql)> = statements
         .prepare(
             "SELECT fingerprint, reply FROM keys
              WHERE caller = ?1 AND target IN (?2, '') AND key = ?3 AND expires_age > ?4",
@@ -36,7 +44,7 @@ pub(crate) fn find(statements: &mut Statements<'_>, keyed: &Keyed, age: i64) -> 
     Ok(match found {
         None => KeyState::Vacant,
         Some((fingerprint, _)) if fingerprint != keyed.fingerprint.bytes() => KeyState::OtherPayload,
-        Some((_, reply)) => KeyState::Stored(Json::parse(&reply).unwrap_or_default()),
+        Some((_, reply)) => KeyState::Stored(Json::parse(&reply_of(&reply)).unwrap_or_default()),
     })
 }
 
@@ -59,7 +67,8 @@ pub(crate) fn store(
     let caller = names.of(connection, caller, Kind::Module)?;
     let target = names.of(connection, target, Kind::Module)?;
     let key = of_text(key);
-    let row = params![caller, target, key, fingerprint.bytes(), reply.as_str(), now.wall, expires, more.bytes];
+    let reply = stored_reply(reply.as_str());
+    let row = params![caller, target, key, fingerprint.bytes(), reply, now.wall, expires, more.bytes];
     if statements.prepare(sql)?.execute(row)? == 1 {
         return Ok(more);
     }
@@ -68,6 +77,35 @@ pub(crate) fn store(
     let old = connection.query_row(expired, params![caller, target, key], |row| row.get::<_, i64>(0))?;
     statements.prepare(sql)?.execute(row)?;
     Ok(more.minus(Amount { bytes: old, rows: 1 }))
+}
+
+/// A reply as the table has it. The answer of the store itself to one operation, which has the id and the version of an
+/// entity, is the bytes of the id and the digits of the version; any other one is its text.
+fn stored_reply(text: &str) -> Sql {
+    let short = || {
+        let (id, rest) = text.strip_prefix(REPLY_HEAD)?.split_at_checked(ID_DIGITS)?;
+        let version = rest.strip_prefix(REPLY_MIDDLE)?.strip_suffix('}')?;
+        match of_text(id) {
+            Sql::Blob(bytes) if version.bytes().all(|byte| byte.is_ascii_digit()) => {
+                Some(Sql::Blob([&bytes, version.as_bytes()].concat()))
+            }
+            _ => None,
+        }
+    };
+    short().unwrap_or_else(|| Sql::Text(text.to_owned()))
+}
+
+/// The text of a reply.
+fn reply_of(stored: &Sql) -> String {
+    match stored {
+        Sql::Text(text) => text.clone(),
+        Sql::Blob(bytes) => {
+            let (id, version) = bytes.split_at_checked(ID_BYTES).unwrap_or_default();
+            let id = text_of(&Sql::Blob(id.to_vec())).unwrap_or_default();
+            [REPLY_HEAD, &id, REPLY_MIDDLE, &String::from_utf8_lossy(version), "}"].concat()
+        }
+        _ => String::new(),
+    }
 }
 
 /// Removes a few keys that have expired, and says how much of which callers.
@@ -88,4 +126,25 @@ pub(crate) fn clear(connection: &Connection, age: i64) -> rusqlite::Result<Held>
 /// The refusal of a request under a key of another one.
 pub fn other_payload(key: &str) -> Failure {
     refusal(ErrorCode::Conflict, format!("the key {key:?} belongs to another request; a key is for one request only"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_reply_comes_back_and_the_stores_own_are_short() {
+        let id = "01981f6e-2c1a-7e3b-9f00-5d2c8a4b6e7f";
+        let own = |version: &str| format!(r#"{{"id":"{id}","version":{version}}}"#);
+        for text in [own("1"), own("18446744073709551615")] {
+            assert!(matches!(stored_reply(&text), Sql::Blob(bytes) if bytes.len() <= 36), "{text}");
+            assert_eq!(reply_of(&stored_reply(&text)), text);
+        }
+        let others =
+            [own("1.5"), own("-1"), own("1,\"more\":2"), own("1").to_uppercase(), own("1 "), "{\"id\":\"é".into()];
+        for text in others.iter().map(String::as_str).chain(["null", "{}", "\"\"", "7"]) {
+            assert!(matches!(stored_reply(text), Sql::Text(_)), "{text}");
+            assert_eq!(reply_of(&stored_reply(text)), text);
+        }
+    }
 }
