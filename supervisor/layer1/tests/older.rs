@@ -301,3 +301,42 @@ fn a_store_that_another_program_reads_is_not_replaced_under_it() {
     drop(reader);
     compact(&folder.database(), &mut go).unwrap();
 }
+
+#[test]
+fn the_views_show_ids_names_and_events_as_texts_to_any_program() {
+    let store = Store::in_folder(opened("version-4.db"), declare);
+    let created = store.create("Log", r#"{"n":1}"#);
+    store.mutate(&format!(r#"{{"entity":"Log","operation":"update","id":"{created}","data":{{"n":2}}}}"#));
+    let mutation = Mutation::read(&json(r#"{"entity":"Log","operation":"create","data":{"n":3}}"#)).unwrap();
+    let key = Some(keyed("0198c0de-2c1a-7e3b-9f00-000000000001", "x"));
+    let Outcome::Mutated { reply, .. } = store.run(Job::Mutate { unit: None, owner: "m".into(), mutation, key }) else {
+        panic!()
+    };
+    let all = all_of(&store);
+    store.close();
+    let other = rusqlite::Connection::open(store.folder.database()).unwrap();
+    let rows = |sql: &str| -> Vec<Value> {
+        let mut statement = other.prepare(sql).unwrap();
+        let shown = statement.query_map([], |row| row.get::<_, String>(0)).unwrap();
+        shown.map(|row| serde_json::from_str(&row.unwrap()).unwrap()).collect()
+    };
+    let events = rows("SELECT json_array(cursor, time, event, source, data) FROM events_as_text ORDER BY cursor");
+    assert_eq!(Value::from(events), all["events"]);
+    let entities = rows("SELECT json_array(entity, id, version, owner, data) FROM entities_as_text ORDER BY rowid");
+    let export: Vec<Value> = all["export"].as_array().unwrap()[1..]
+        .iter()
+        .map(|line| {
+            let line = line.as_str().unwrap();
+            let entity: Value = serde_json::from_str(line).unwrap();
+            let data = line.split_once(",\"data\":").unwrap().1.strip_suffix('}').unwrap();
+            value!([entity["entity"], entity["id"], entity["version"], entity["owner"], data])
+        })
+        .collect();
+    assert_eq!(entities, export);
+    let keys = rows("SELECT json_array(caller, target, key, reply) FROM keys_as_text ORDER BY key");
+    assert!(
+        keys.contains(&value!(["", "counter", "0198c0de-2c1a-7e3b-9f00-000000000001", reply.as_str()])),
+        "{keys:?}"
+    );
+    assert!(keys.iter().any(|key| key[0] == "m" && key[2] == "any text"), "{keys:?}");
+}
