@@ -64,7 +64,7 @@ pub const EVENTS_COUNTED_MAX: usize = 200_000;
 
 /// Greatest version of an entity whose event holds nothing of what the entity has: one that is changed more often, as
 /// a counter, would have each change write the copy for the event before.
-pub const VERSIONS_SHARED_MAX: u64 = 3;
+pub const VERSIONS_SHARED_MAX: u64 = 2;
 
 /// Most names that are kept once for all rows that have them, of modules and of events; further names of events stand
 /// in each row.

@@ -80,8 +80,10 @@ pub(crate) fn store(
     for (index, event) in events.iter().enumerate() {
         let of_entity = of_entities.next_if(|of| of.event == index);
         if let Some(cursor) = cursors.of(index) {
-            statement.execute(params![
-                cursor,
+            // SQLite gives out one more than the greatest, which takes fewer steps than to look for a place.
+            let given = cursors.kept.is_some().then_some(cursor);
+            let found = statement.insert(params![
+                given,
                 age,
                 of_entity.is_none_or(|of| of.updated_at != event.time).then_some(event.time),
                 names.of(connection, &event.event, Kind::Event)?,
@@ -90,6 +92,7 @@ pub(crate) fn store(
                 of_entity.map(|of| of.rowid),
                 of_entity.is_none().then(|| event.data.as_str())
             ])?;
+            assert_eq!(found.cast_unsigned(), cursor, "cursors are given one after the other");
         }
         stored.push(StoredEvent {
             cursor: Cursor(cursors.first + index as u64),
