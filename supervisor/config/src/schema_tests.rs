@@ -98,10 +98,10 @@ fn value(text: &str) -> Value {
 /// The faults that the checks find in the tables of a file, each with its place.
 fn faults<T>(config: &mut T, keys: &'static [Key<T>], scope: Scope<'_>, text: &str) -> Vec<String> {
     let document = Document::of_bytes(Arc::from(Path::new("f.toml")), "/f".into(), text.into()).unwrap();
-    let (mut problems, mut places) = (Vec::new(), crate::read::Places::new());
+    let (mut problems, mut positions) = (Vec::new(), crate::read::Positions::new());
     let table = document.parse().unwrap();
     let mut filling =
-        Filling { document: &document, scope, keys, others: &[], problems: &mut problems, places: &mut places };
+        Filling { document: &document, scope, keys, others: &[], problems: &mut problems, positions: &mut positions };
     filling.fill(config, &table);
     problems.iter().map(ToString::to_string).collect()
 }
