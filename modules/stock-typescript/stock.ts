@@ -32,7 +32,7 @@ app.command("add", {
   description: "Puts pieces of an item on the shelf.",
   args: Delivery,
   returns: t.object({ count: t.integer() }),
-  examples: [{ item: "bolt", count: 5 }],
+  examples: [{ args: { item: "bolt", count: 5 }, returns: { count: 5 } }],
   run: async (ctx, { item, count }) => ({ count: await put(ctx, item, count) }),
 });
 

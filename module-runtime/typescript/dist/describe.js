@@ -1,7 +1,8 @@
 /** What a module says of itself in its answer to `init`. */
 import { Fault } from "./fault.js";
 import { write } from "./json/write.js";
-import { PROTOCOL_VERSION, SCHEMA_BYTES_MAX, SCHEMAS_BYTES_MAX } from "./limits.js";
+import { PROTOCOL_VERSION, QUOTE_CHARACTERS_MAX, SCHEMA_BYTES_MAX, SCHEMAS_BYTES_MAX } from "./limits.js";
+import { cut } from "./quote.js";
 import { readPart } from "./schema/read.js";
 /**
  * The data of the answer, as JSON.
@@ -57,8 +58,14 @@ function bounded(command, part, value) {
         return bytes;
     throw inVain(`${part} of the command ${JSON.stringify(command)}: expected at most ${SCHEMA_BYTES_MAX} bytes, found ${bytes}`);
 }
+const MEMBERS = ["args", "returns", "description"];
 function checkExample({ name, args }, example) {
-    const text = write(example);
+    const isObject = typeof example === "object" && example !== null && "args" in example;
+    if (!isObject || Object.keys(example).some((member) => !MEMBERS.includes(member))) {
+        const found = cut(write(example), QUOTE_CHARACTERS_MAX);
+        throw inVain(`an example of the command ${JSON.stringify(name)}: expected args, and returns and description if wanted, found ${found}`);
+    }
+    const text = write(example.args);
     try {
         const value = JSON.parse(text);
         readPart(args, { text, value }, value, {

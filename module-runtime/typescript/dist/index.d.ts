@@ -23,6 +23,6 @@ export type { Capabilities, Init } from "./init.ts";
 export { NumberText, Raw } from "./json/raw.ts";
 export type { Change, Changed, Conditions, Entity, Page, Query } from "./layer1.ts";
 export { type Level, log } from "./log.ts";
-export { type CommandOptions, type DataHandler, type Event, type EventHandler, Module, type ModuleOptions, } from "./module.ts";
+export { type CommandOptions, type DataHandler, type Event, type EventHandler, type Example, Module, type ModuleOptions, } from "./module.ts";
 export type { Infer, Json, JsonSchema, Schema } from "./schema/schema.ts";
 export { t } from "./schema/t.ts";

@@ -4,6 +4,15 @@ import type { Init } from "./init.ts";
 import type { Infer, Schema } from "./schema/schema.ts";
 /** What a handler returns: the data of the answer, at once or later. */
 type Answer<R> = R | Promise<R>;
+/** A call of a command, for people. */
+export interface Example {
+    /** The arguments. */
+    args: unknown;
+    /** What such a call answers with. */
+    returns?: unknown;
+    /** What it shows. */
+    description?: string;
+}
 /** A command. */
 export interface CommandOptions<A extends Schema, R extends Schema> {
     /** What it does, for people. */
@@ -19,8 +28,8 @@ export interface CommandOptions<A extends Schema, R extends Schema> {
     args?: A;
     /** What it answers with, for people and for the types of `run`. An answer is not checked. */
     returns?: R;
-    /** Examples of arguments. Each is checked when the module starts. */
-    examples?: readonly unknown[];
+    /** Calls, for people. Their arguments are checked when the module starts. */
+    examples?: readonly Example[];
     /** Does it. What it throws is answered as an error. */
     run(ctx: Context, args: Infer<A>): Answer<Infer<R>>;
 }
@@ -66,7 +75,7 @@ export interface Command {
     readonly concurrent: boolean;
     readonly args: Schema;
     readonly returns: Schema | undefined;
-    readonly examples: readonly unknown[] | undefined;
+    readonly examples: readonly Example[] | undefined;
     run(ctx: Context, args: unknown): unknown;
 }
 /** A module. One of them is run in a process, by `run`. */

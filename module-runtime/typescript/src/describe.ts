@@ -2,8 +2,9 @@
 
 import { Fault } from "./fault.ts";
 import { write } from "./json/write.ts";
-import { PROTOCOL_VERSION, SCHEMA_BYTES_MAX, SCHEMAS_BYTES_MAX } from "./limits.ts";
-import type { Command, Module } from "./module.ts";
+import { PROTOCOL_VERSION, QUOTE_CHARACTERS_MAX, SCHEMA_BYTES_MAX, SCHEMAS_BYTES_MAX } from "./limits.ts";
+import type { Command, Example, Module } from "./module.ts";
+import { cut } from "./quote.ts";
 import { readPart } from "./schema/read.ts";
 import type { Schema } from "./schema/schema.ts";
 
@@ -59,8 +60,17 @@ function bounded(command: string, part: string, value: unknown): number {
   );
 }
 
-function checkExample({ name, args }: Command, example: unknown): void {
-  const text = write(example);
+const MEMBERS = ["args", "returns", "description"];
+
+function checkExample({ name, args }: Command, example: Example): void {
+  const isObject = typeof example === "object" && example !== null && "args" in example;
+  if (!isObject || Object.keys(example).some((member) => !MEMBERS.includes(member))) {
+    const found = cut(write(example), QUOTE_CHARACTERS_MAX);
+    throw inVain(
+      `an example of the command ${JSON.stringify(name)}: expected args, and returns and description if wanted, found ${found}`,
+    );
+  }
+  const text = write(example.args);
   try {
     const value = JSON.parse(text) as unknown;
     readPart(args, { text, value }, value, {

@@ -29,6 +29,7 @@ export {
   type DataHandler,
   type Event,
   type EventHandler,
+  type Example,
   Module,
   type ModuleOptions,
 } from "./module.ts";

@@ -27,7 +27,7 @@ contract("a module says of itself what was declared, with schemas and examples",
     idempotent: true,
     args: t.object({ id: t.string(), count: t.optional(t.integer(), 1) }),
     returns: t.object({ left: t.integer() }),
-    examples: [{ id: "a" }],
+    examples: [{ args: { id: "a" }, returns: { left: 1 } }],
     run: () => ({ left: 1 }),
   });
   app.command("look", { concurrent: true, run: () => null });
@@ -53,7 +53,7 @@ contract("a module says of itself what was declared, with schemas and examples",
           required: ["left"],
           additionalProperties: false,
         },
-        examples: [{ id: "a" }],
+        examples: [{ args: { id: "a" }, returns: { left: 1 } }],
       },
       {
         name: "look",
@@ -74,12 +74,17 @@ contract("what a module says of itself has limits, and an example must fit", asy
   assert.match((await refusal(Harness.start(many)))[2], /expected at most 262144 bytes, found more/);
   const wrong = new Module("wrong", "1").command("a", {
     args: t.object({ n: t.integer() }),
-    examples: [{ m: 1 }],
+    examples: [{ args: { m: 1 } }],
     run: () => null,
   });
   assert.equal(
     (await refusal(Harness.start(wrong)))[2],
     'an example of the command "a" does not fit its arguments: unknown argument `m`; did you mean `n`?',
+  );
+  const bare = new Module("bare", "1").command("a", { examples: [{ m: 1 }], run: () => null });
+  assert.equal(
+    (await refusal(Harness.start(bare)))[2],
+    'an example of the command "a": expected args, and returns and description if wanted, found {"m":1}',
   );
 });
 

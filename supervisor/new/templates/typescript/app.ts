@@ -9,7 +9,7 @@ app.command("greet", {
   idempotent: true,
   args: t.object({ name: t.string().describe("who is greeted") }),
   returns: t.object({ greeting: t.string() }),
-  examples: [{ name: "Ada" }],
+  examples: [{ args: { name: "Ada" }, returns: { greeting: "hello, Ada" } }],
   run(_ctx, { name }) {
     return { greeting: `hello, ${name}` };
   },
