@@ -1,40 +1,28 @@
-//! The module `@NAME@`: what it says of itself, and its commands.
+//! The module `@NAME@`: its commands.
 
-use bulkhead_module::{Context, Description, Error, Init, Json, Module, arguments, json};
-use serde::Deserialize;
+use bulkhead_module::module;
+use schemars::JsonSchema;
+use serde::Serialize;
 
+#[derive(Default)]
 struct Greeter;
 
-/// The arguments of `greet`.
-#[derive(Deserialize)]
-struct Greet {
-    name: String,
+#[derive(Serialize, JsonSchema)]
+struct Greeting {
+    greeting: String,
 }
 
-impl Module for Greeter {
-    fn describe() -> Description {
-        Description::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
-            .idempotent("greet", "greets by name")
-            .args(json!({
-                "type": "object",
-                "properties": { "name": { "type": "string", "description": "who is greeted" } },
-                "required": ["name"]
-            }))
-            .examples(json!([{ "args": { "name": "Ada" }, "returns": { "greeting": "hello, Ada" } }]))
-    }
-
-    fn init(_: &Init) -> Result<Self, Error> {
-        Ok(Greeter)
-    }
-
-    fn command(&mut self, _: &mut Context<'_>, command: &str, args: &Json) -> Result<Json, Error> {
-        match command {
-            "greet" => {
-                let Greet { name } = arguments(args)?;
-                Ok(json!({ "greeting": format!("hello, {name}") }))
-            }
-            other => Err(Error::unknown_command(other)),
-        }
+#[module]
+impl Greeter {
+    /// Greets by name.
+    #[command(idempotent)]
+    #[example(args = {"name": "Ada"}, returns = {"greeting": "hello, Ada"})]
+    fn greet(
+        &self,
+        /// Who is greeted.
+        name: &str,
+    ) -> Greeting {
+        Greeting { greeting: format!("hello, {name}") }
     }
 }
 
@@ -43,7 +31,7 @@ bulkhead_module::@MACRO@!(Greeter);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bulkhead_module::testing::Harness;
+    use bulkhead_module::{json, testing::Harness};
 
     #[test]
     fn a_greeting_has_the_name() {
@@ -56,6 +44,6 @@ mod tests {
     fn a_greeting_needs_a_name() {
         let mut greeter = Harness::<Greeter>::start(json!({})).unwrap();
         let error = greeter.command("greet", json!({})).unwrap_err();
-        assert!(error.to_string().contains("name"), "{error}");
+        assert_eq!(error.to_string(), "missing argument `name`; expected a text");
     }
 }
