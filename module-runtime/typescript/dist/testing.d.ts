@@ -4,7 +4,7 @@
  */
 import type { Event, Module } from "./module.ts";
 import type { Schema } from "./schema/schema.ts";
-export { type AskedOfFake, type Call, type CallOptions, type FakeAnswer, type SeenEvent, type TestCommandOptions, TestHost, type TestHostOptions, } from "./test-host.ts";
+export { type AskedOfFake, type Call, type CallOptions, type FakeAnswer, type SeenEvent, type TestCommandOptions, TestHost, type TestHostOptions, } from "./host-of-test.ts";
 /** A message of the module: a request of its own. */
 export interface Asked {
     readonly type: string;

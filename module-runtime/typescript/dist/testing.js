@@ -6,7 +6,7 @@ import { Fault } from "./fault.js";
 import { write } from "./json/write.js";
 import { FRAME_BYTES_MAX_DEFAULT } from "./limits.js";
 import { Server } from "./serve.js";
-export { TestHost, } from "./test-host.js";
+export { TestHost, } from "./host-of-test.js";
 /** A module that runs. */
 export class Harness {
     /** The events that the module published, in their order. */

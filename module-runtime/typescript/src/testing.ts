@@ -20,7 +20,7 @@ export {
   type TestCommandOptions,
   TestHost,
   type TestHostOptions,
-} from "./test-host.ts";
+} from "./host-of-test.ts";
 
 /** A message of the module: a request of its own. */
 export interface Asked {
