@@ -1,5 +1,5 @@
 //! A module that the attribute makes: what it describes, what its methods get, and what its answers are. The sentences
-//! of refusals are in `refusals.rs`, faults in the source in `compile_errors.rs`.
+//! of refusals are in `refusals.rs`, faults in the source in `module-runtime/macros/tests/compile_errors.rs`.
 
 use bulkhead_module::testing::{Harness, RequestType};
 use bulkhead_module::{Barrier, Context, Error, Init, Json, JsonSchema, Module, json, module};
