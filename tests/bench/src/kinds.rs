@@ -89,6 +89,23 @@ pub fn all(programs: &Programs, folder: &Path) -> Result<(Vec<Kind>, Vec<String>
     } else {
         skipped.push("filter: jq is not installed".into());
     }
+    let repository = modules.join("..");
+    let path = format!("PYTHONPATH={}", text(repository.join("module-runtime/python/src")));
+    let file = |name: &str| text(repository.join(name));
+    for (module, what, program, words) in [
+        ("python", "Python, no SDK (echo.py)", "python3", vec![file("docs/examples/echo.py")]),
+        ("python-sdk", "Python, its SDK", "python3", vec![file("modules/specimen-python/specimen.py")]),
+        ("node", "Node, no SDK (echo.mjs)", "node", vec![file("docs/examples/echo.mjs")]),
+        ("node-sdk", "Node, the TypeScript SDK", "node", vec![file("modules/specimen-typescript/specimen.js")]),
+    ] {
+        if !Command::new(program).arg("--version").stdout(Stdio::null()).status().is_ok_and(|status| status.success()) {
+            skipped.push(format!("{what}: {program} is not installed"));
+            continue;
+        }
+        let words: Vec<String> =
+            ["/usr/bin/env".to_owned(), path.clone(), program.to_owned()].into_iter().chain(words).collect();
+        kinds.push(Kind { module, what, manifest: format!("type = \"process\"\n{}", command(&words)?), words });
+    }
     Ok((kinds, skipped))
 }
 
