@@ -320,7 +320,12 @@ mod tests {
         for line in ["one", "two"] {
             log.queue.line(line);
         }
-        while log.queue.0.lock().is_writing || !log.queue.0.lock().lines.is_empty() {
+        // Both are asked under one lock: the thread takes the lines and begins to write them in one step.
+        let is_done = || {
+            let state = log.queue.0.lock();
+            !state.is_writing && state.lines.is_empty()
+        };
+        while !is_done() {
             thread::yield_now();
         }
         let second = open(OFlag::O_RDONLY);

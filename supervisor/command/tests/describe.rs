@@ -71,7 +71,7 @@ fn complete(host: &Host, line: &[&str]) -> Done {
 #[test]
 fn candidates_are_what_the_daemon_knows_and_a_shell_takes_as_it_stands() {
     let host = log();
-    complete(&host, &["call", ""]).expect(0, "log\nloud\nsupervisor\n");
+    complete(&host, &["call", ""]).expect(0, "log\nloud\nsupervisor\nlayer1\n");
     complete(&host, &["stop", "log", "lo"]).expect(0, "loud\n");
     complete(&host, &["call", "log", "a"]).expect(0, "add\nall\n");
     complete(&host, &["pipe", "log", "--command", ""]).expect(0, "add\nall\n");
