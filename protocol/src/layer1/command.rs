@@ -63,10 +63,10 @@ mod tests {
                 r#"{"name":"vacuum"}"#,
                 "UnknownCommand layer1 has no command \"vacuum\"; it has flush, and takes queries and mutations",
             ),
-            (r#"{"name":7}"#, "BadRequest name: expected the name of a command, found 7"),
+            (r#"{"name":7}"#, "BadRequest at name: expected the name of a command, found 7"),
             (r#"{}"#, "BadRequest expected the member \"name\", found none"),
-            (r#"{"name":"flush","args":{"a":1}}"#, "BadRequest args: expected no arguments, found {\"a\":1}"),
-            (r#"{"name":"flush","args":[]}"#, "BadRequest args: expected no arguments, found []"),
+            (r#"{"name":"flush","args":{"a":1}}"#, "BadRequest at args: expected no arguments, found {\"a\":1}"),
+            (r#"{"name":"flush","args":[]}"#, "BadRequest at args: expected no arguments, found []"),
         ];
         for (payload, expected) in refused {
             assert_eq!(read(payload), Err(expected.to_owned()), "{payload}");

@@ -24,7 +24,7 @@ fn what_is_counted_is_lost_with_the_process_and_the_crash_is_on_record() {
 }
 
 fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests are in the repository")
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("the crate is in the repository")
 }
 
 #[test]
@@ -32,7 +32,7 @@ fn each_piece_of_code_of_the_page_stands_in_a_test_that_is_run() {
     let page = fs::read_to_string(root().join("docs/testing-a-module.md")).unwrap();
     // The tests of the samples are run with those of the SDKs.
     let sources = [
-        "tests/test_host/example.rs",
+        "supervisor/test-host/tests/test_host/example.rs",
         "docs/examples/test_echo.py",
         "modules/stock-python/test_stock.py",
         "modules/stock-typescript/stock.host.test.ts",
