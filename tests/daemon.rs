@@ -104,6 +104,11 @@ fn a_daemon_says_once_that_the_one_before_it_did_not_end_in_order() {
     let line = "did not end in order";
     let (mut world, _client) = good();
     let killed = world.host().pid();
+    // The note for the next daemon is written on another thread than the one that starts modules.
+    until("the note that the daemon runs", || {
+        let note = fs::read_to_string(world.state().join("lock")).ok()?;
+        note.contains("running").then_some(())
+    });
     let ended = world.end_host(Signal::SIGKILL);
     assert!(!ended.stderr.contains(line), "{ended:?}");
     // A daemon that is refused later has not run, and leaves no report for the next.
