@@ -15,7 +15,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long the guardian itself may take for anything.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A guardian with at most one process.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ impl Guardian {
         // `command` owned the guardian's end.
         drop(command);
         let mut guardian = Guardian { socket: Some(ours), child, exit: None, left: None };
-        match guardian.report(Instant::now() + PATIENCE)? {
+        match guardian.report(Instant::now() + TIMEOUT)? {
             Some(Report::Hello { .. }) => Ok(guardian),
             other => bail!("expected the first report of the guardian, found {other:?}"),
         }
@@ -49,13 +49,13 @@ impl Guardian {
     /// Starts the process, and returns its number.
     pub(crate) fn spawn(&mut self, spawn: Spawn, descriptors: &[BorrowedFd<'_>]) -> Result<i32> {
         self.send(&Order::Spawn(spawn), descriptors)?;
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + TIMEOUT;
         loop {
             match self.report(until)? {
                 Some(Report::Spawned { pid, .. }) => return Ok(pid),
                 Some(Report::SpawnFailed { message, .. }) => bail!("{message}"),
                 Some(_) => {}
-                None => bail!("the guardian started nothing within {} s", PATIENCE.as_secs()),
+                None => bail!("the guardian started nothing within {} s", TIMEOUT.as_secs()),
             }
         }
     }
@@ -123,7 +123,7 @@ impl Drop for Guardian {
     /// It clears what runs before it ends.
     fn drop(&mut self) {
         self.socket = None;
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + TIMEOUT;
         while matches!(self.child.try_wait(), Ok(None)) {
             if Instant::now() > until {
                 let _ = self.child.kill();

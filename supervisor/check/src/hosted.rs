@@ -25,7 +25,7 @@ pub(crate) struct Hosted<'a> {
     pub(crate) subject: &'a Subject,
     pub(crate) verdicts: &'a mut Verdicts,
     /// How long an answer may take where the manifest has no time for it.
-    pub(crate) patience: Duration,
+    pub(crate) timeout: Duration,
     /// What the module says of itself.
     pub(crate) ready: &'a Ready,
     /// How long a start takes.
@@ -38,7 +38,7 @@ pub(crate) struct Hosted<'a> {
 struct Running {
     client: Client,
     name: String,
-    patience: Duration,
+    timeout: Duration,
     /// How long a start may take.
     start: Duration,
     /// How many restarts were explained.
@@ -86,11 +86,11 @@ impl Hosted<'_> {
             bulkhead_config::ModuleKind::Wasm { compile_timeout, .. } => *compile_timeout,
             _ => Duration::ZERO,
         };
-        let start = config.limits.start_timeout + compile + self.patience;
+        let start = config.limits.start_timeout + compile + self.timeout;
         let options = Options { runtime: Some(self.subject.starter.guardian().to_owned()), ..Options::default() };
         let host = Host::start(host, vec![config], options).context("cannot start a host")?;
         let client = host.client().context("cannot connect to the host")?;
-        Ok(Running { client, name, patience: self.patience, start, restarts_seen: 0, host })
+        Ok(Running { client, name, timeout: self.timeout, start, restarts_seen: 0, host })
     }
 
     /// The last stop, which needs no signal, and the account of the whole.
@@ -175,9 +175,9 @@ impl Outcome {
 impl Running {
     fn request(&mut self, request: &Request) -> Outcome {
         let mut request = request.clone();
-        request.deadline_ms = Some(u64::try_from(self.patience.as_millis()).unwrap_or(u64::MAX));
+        request.deadline_ms = Some(u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX));
         // The host answers at the deadline; if it does not, the check goes on all the same.
-        Outcome::of(self.client.request(&request, Some(self.patience + self.patience)))
+        Outcome::of(self.client.request(&request, Some(self.timeout + self.timeout)))
     }
 
     /// Sends a command that no module has.

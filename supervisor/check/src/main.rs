@@ -82,15 +82,15 @@ fn check(cli: &Cli) -> Result<usize> {
 }
 
 fn run(cli: &Cli, seed: u64, subject: &Subject, verdicts: &mut Verdicts) -> Result<()> {
-    let patience = Duration::from_secs(cli.timeout);
+    let timeout = Duration::from_secs(cli.timeout);
     let which = match (cli.skip_commands, cli.all_commands) {
         (true, _) => Which::None,
         (false, true) => Which::All,
         (false, false) => Which::Idempotent,
     };
-    let greeted = Wire { subject, verdicts, patience }.check()?;
+    let greeted = Wire { subject, verdicts, timeout }.check()?;
     if let Some((ready, start_took)) = greeted {
-        Hosted { subject, verdicts, patience, ready: &ready, start_took, which, seed }.check()?;
+        Hosted { subject, verdicts, timeout, ready: &ready, start_took, which, seed }.check()?;
     }
     Ok(())
 }

@@ -21,7 +21,7 @@ pub(crate) const FRAME_BYTES_MAX: usize = 1 << 20;
 const _: () = assert!(FRAME_BYTES_MAX <= FRAME_BYTES_MAX_DEFAULT);
 
 /// How long is waited once the process has left something unanswered.
-const SHORT_PATIENCE: Duration = Duration::from_secs(1);
+const SHORT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A conversation.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ pub(crate) struct Session {
     has_ended: bool,
     /// It has said that it ends on purpose.
     is_leaving: bool,
-    patience: Duration,
+    timeout: Duration,
     start_deadlines: Option<StartDeadlines>,
 }
 
@@ -66,7 +66,7 @@ pub(crate) enum Missing {
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Missing::Late(patience) => write!(f, "no answer within {:.1} s", patience.as_secs_f64()),
+            Missing::Late(timeout) => write!(f, "no answer within {:.1} s", timeout.as_secs_f64()),
             Missing::Ended => f.write_str("the channel ended"),
             Missing::Leaving => f.write_str("the process had said by `last` that it ends"),
             Missing::Broken(reason) => f.write_str(reason),
@@ -77,7 +77,7 @@ impl fmt::Display for Missing {
 
 impl Session {
     /// Starts a process, without sending anything.
-    pub(crate) fn start(subject: &Subject, patience: Duration) -> Result<Session> {
+    pub(crate) fn start(subject: &Subject, timeout: Duration) -> Result<Session> {
         Ok(Session {
             process: Process::start(subject, FRAME_BYTES_MAX)?,
             next_id: 1,
@@ -89,7 +89,7 @@ impl Session {
             has_text: false,
             has_ended: false,
             is_leaving: false,
-            patience,
+            timeout,
             start_deadlines: None,
         })
     }
@@ -124,8 +124,8 @@ impl Session {
     }
 
     /// Starts a process, and brings it to readiness.
-    pub(crate) fn ready(subject: &Subject, patience: Duration) -> Result<Result<Session, Missing>> {
-        let mut session = Session::start(subject, patience)?;
+    pub(crate) fn ready(subject: &Subject, timeout: Duration) -> Result<Result<Session, Missing>> {
+        let mut session = Session::start(subject, timeout)?;
         Ok(match session.init(subject, PROTOCOL_VERSION) {
             Ok(Status::Success(_)) => Ok(session),
             Ok(Status::Error(failure)) => Err(Missing::Broken(format!("init was refused: {}", failure.error))),
@@ -166,10 +166,10 @@ impl Session {
 
     /// Sends bytes, whatever they are.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), Missing> {
-        match self.process.send(bytes, Instant::now() + self.patience) {
+        match self.process.send(bytes, Instant::now() + self.timeout) {
             Ok(()) => Ok(()),
             Err(Unsent::Unread) => {
-                self.patience = self.patience.min(SHORT_PATIENCE);
+                self.timeout = self.timeout.min(SHORT_TIMEOUT);
                 Err(Missing::Unread)
             }
             // Why it has ended may be in what it said before.
@@ -182,7 +182,7 @@ impl Session {
 
     /// The outcome of a request, if it comes in time.
     pub(crate) fn answer(&mut self, id: u64) -> Result<Status, Missing> {
-        self.answer_within(id, self.patience)
+        self.answer_within(id, self.timeout)
     }
 
     fn answer_within(&mut self, id: u64, within: Duration) -> Result<Status, Missing> {
@@ -196,7 +196,7 @@ impl Session {
             }
             match self.process.receive(until) {
                 Incoming::Nothing => {
-                    self.patience = self.patience.min(SHORT_PATIENCE);
+                    self.timeout = self.timeout.min(SHORT_TIMEOUT);
                     return Err(Missing::Late(began.elapsed()));
                 }
                 incoming => {
@@ -284,7 +284,7 @@ impl Session {
         let response = Message::Response(Response::new(id, status));
         response.encode(&mut bytes, FRAME_BYTES_MAX).expect("the check's own messages fit");
         // That nothing can be written is found by the request that is waited for.
-        let _ = self.process.send(&bytes, Instant::now() + SHORT_PATIENCE);
+        let _ = self.process.send(&bytes, Instant::now() + SHORT_TIMEOUT);
     }
 }
 

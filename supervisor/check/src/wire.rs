@@ -18,7 +18,7 @@ pub(crate) struct Wire<'a> {
     pub(crate) subject: &'a Subject,
     pub(crate) verdicts: &'a mut Verdicts,
     /// How long an answer may take where the manifest has no time for it.
-    pub(crate) patience: Duration,
+    pub(crate) timeout: Duration,
 }
 
 impl Wire<'_> {
@@ -39,7 +39,7 @@ impl Wire<'_> {
 
     /// A process that is ready, or `None` after noting that this rule fails without one.
     fn ready(&mut self, rule: Rule) -> Result<Option<Session>> {
-        match Session::ready(self.subject, self.patience)? {
+        match Session::ready(self.subject, self.timeout)? {
             Ok(session) => Ok(Some(session)),
             Err(missing) => {
                 self.verdicts.fail(rule, "a start and init", "a process that is ready", &missing.to_string());

@@ -17,7 +17,7 @@ const OTHER_VERSION: u32 = 9999;
 impl Wire<'_> {
     /// The first start. Without one that succeeds, nothing else can be checked.
     pub(super) fn greet(&mut self) -> Result<Option<(Session, Ready, Duration)>> {
-        let mut session = Session::start(self.subject, self.patience)?;
+        let mut session = Session::start(self.subject, self.timeout)?;
         let began = Instant::now();
         let answer = session.init(self.subject, VERSION);
         let took = began.elapsed();
@@ -88,7 +88,7 @@ impl Wire<'_> {
 
     /// Another version is refused, by an error and an exit, or by an answer with the module's own.
     pub(super) fn other_version(&mut self) -> Result<()> {
-        let mut session = Session::start(self.subject, self.patience)?;
+        let mut session = Session::start(self.subject, self.timeout)?;
         let answer = session.init(self.subject, OTHER_VERSION);
         let sent = format!("init with \"protocol\":{OTHER_VERSION}");
         let expected = "an error and an exit, or an answer with the module's own version";
