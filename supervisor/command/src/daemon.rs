@@ -6,7 +6,7 @@ use crate::{
     own_log::{OwnLog, Queue},
 };
 use bulkhead_config::{Environment, Flags, HostConfig, Loaded, LogLevel, Paths};
-use bulkhead_host::{Host, Options, take_over_process};
+use bulkhead_host::{Host, Options, take_over_process, tracing_level};
 use bulkhead_protocol::escape;
 use std::io::IsTerminal;
 use tracing_subscriber::{field::MakeExt, fmt::format};
@@ -43,16 +43,9 @@ pub(crate) fn run((flags, environment): (Flags, Environment)) -> Result<Exit, Ha
 
 /// Events go to the queue. What they quote of modules, clients and files stays within one line.
 fn log_to(queue: Queue, level: LogLevel) {
-    let level = match level {
-        LogLevel::Error => tracing::Level::ERROR,
-        LogLevel::Warn => tracing::Level::WARN,
-        LogLevel::Info => tracing::Level::INFO,
-        LogLevel::Debug => tracing::Level::DEBUG,
-        LogLevel::Trace => tracing::Level::TRACE,
-    };
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     tracing_subscriber::fmt()
-        .with_max_level(level)
+        .with_max_level(tracing_level(level))
         .with_writer(queue)
         .with_ansi(colour)
         .with_target(false)

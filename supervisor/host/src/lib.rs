@@ -48,6 +48,7 @@ mod layer1;
 mod link;
 #[allow(clippy::disallowed_methods, reason = "a thread of its own")]
 mod log_files;
+mod log_level;
 mod log_lines;
 #[allow(clippy::disallowed_methods, reason = "a thread of its own")]
 mod log_reader;
@@ -94,6 +95,7 @@ pub use embedded::{Host, Options, Reloader, StartError};
 pub use files::Gate;
 pub use handle::Handle;
 pub use inherited::take_over_process;
+pub use log_level::tracing_level;
 pub use runtimes::{RuntimeError, check_programs};
 pub use starter::{Starter, Surroundings};
 pub use sys::is_ignored;

@@ -9,8 +9,7 @@ use crate::loading::{self, Plan};
 use crate::start::{self, Starting};
 use crate::streams::TestStreams;
 use crate::test_side::{self, Own, ToHost, ToTest};
-use bulkhead_config::LogLevel;
-use bulkhead_host::Host;
+use bulkhead_host::{Host, tracing_level};
 use bulkhead_protocol::limits::FRAME_BYTES_MAX_DEFAULT;
 use bulkhead_protocol::{ErrorCode, Failure};
 use std::io;
@@ -27,7 +26,7 @@ const FOLLOW_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Runs a host until the test ends.
 pub(crate) fn run(options: &Options) -> ExitCode {
-    log_to_standard_error(options.log);
+    tracing_subscriber::fmt().with_max_level(tracing_level(options.log)).with_writer(io::stderr).init();
     let streams = match TestStreams::take() {
         Ok(streams) => streams,
         Err(fault) => {
@@ -194,15 +193,4 @@ impl Teller {
         self.tell(failure);
         ExitCode::FAILURE
     }
-}
-
-fn log_to_standard_error(level: LogLevel) {
-    let level = match level {
-        LogLevel::Error => tracing::Level::ERROR,
-        LogLevel::Warn => tracing::Level::WARN,
-        LogLevel::Info => tracing::Level::INFO,
-        LogLevel::Debug => tracing::Level::DEBUG,
-        LogLevel::Trace => tracing::Level::TRACE,
-    };
-    tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr).init();
 }
