@@ -26,6 +26,9 @@ const CALLERS: usize = 64;
 const CALLS: usize = 6_400;
 /// Modules that those callers take turns with.
 const MODULES: usize = 8;
+/// How long the JSON of an entry is that many callers add, and of a row of bare SQLite.
+const ENTRY_BYTES: usize = 211;
+const ROW_BYTES: usize = 291;
 /// Events that are kept by a module, each as an entity of this type.
 const EVENTS: usize = 5_000;
 pub(crate) const KEPT: &str = "Kept";
@@ -155,7 +158,7 @@ fn one_of(number: usize) -> String {
 
 /// Calls a second of many callers of so many modules.
 fn crowd(world: &World, modules: usize) -> Result<f64, Failed> {
-    let data = format!(r#"{{"text":"{}"}}"#, "x".repeat(200));
+    let data = frames::args_of(ENTRY_BYTES);
     let entry = |number| frames::command_with(&one_of(number), "add_entry", &data);
     let requests: Vec<_> = (0..modules).map(entry).collect();
     let mut callers = Callers::connect(&world.socket(), CALLERS)?;
@@ -206,7 +209,7 @@ impl Bare {
 
     /// Commits of one row each: how many a second, and the median of one, in microseconds.
     fn commits(&self, round: usize) -> Result<(f64, f64), Failed> {
-        let data = format!(r#"{{"text":"{}"}}"#, "x".repeat(280));
+        let data = frames::args_of(ROW_BYTES);
         let mut insert = self.0.prepare("INSERT INTO rows VALUES (?1, ?2)")?;
         let (mut commits, began, mut number) = (Latencies::default(), Instant::now(), 0);
         while began.elapsed() < TIME {
@@ -220,7 +223,7 @@ impl Bare {
 
     /// Commits of as many rows as there are callers: rows a second.
     fn batches(&mut self, round: usize) -> Result<f64, Failed> {
-        let data = format!(r#"{{"text":"{}"}}"#, "x".repeat(280));
+        let data = frames::args_of(ROW_BYTES);
         let (began, mut number) = (Instant::now(), 0);
         while began.elapsed() < TIME {
             let batch = self.0.transaction()?;
