@@ -310,10 +310,10 @@ static char *crash(struct specimen *self, struct json args) {
 static char *panic(struct specimen *self, struct json args) {
     (void)self, (void)args;
 #if defined(__wasm__)
-    bulkhead_panic("the specimen was told to panic");
+    bulkhead_panic("the specimen panicked on request");
     __builtin_trap();
 #else
-    return copy("{\"status\":\"error\",\"panicked\":true,\"error\":\"the specimen was told to panic\"}");
+    return copy("{\"status\":\"error\",\"panicked\":true,\"error\":\"the specimen panicked on request\"}");
 #endif
 }
 
@@ -399,8 +399,8 @@ static const struct {
     {"log", false, "writes {\"message\"} to the log at {\"level\"}", write_log},
     {"crash", false, "ends the process in the hard way", crash},
     {"panic", false, "says that its state is in doubt", panic},
-    {"random", false, "{\"bytes\"} bytes that nobody can foretell, in hexadecimal", random_bytes},
-    {"spin", false, "uses the processor for {\"ms\"}, and asks nobody", spin},
+    {"random", false, "{\"bytes\"} random bytes, in hexadecimal", random_bytes},
+    {"spin", false, "uses the processor for {\"ms\"}, without a call", spin},
     {"grow", false, "uses {\"bytes\"} of memory until it has answered", grow},
 };
 enum { COMMANDS_COUNT = sizeof COMMANDS / sizeof *COMMANDS };

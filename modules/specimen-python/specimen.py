@@ -143,7 +143,7 @@ def crash(ctx: Context) -> None:
 @app.command
 def panic(ctx: Context) -> None:
     """raises an exception that is no answer"""
-    raise RuntimeError("the specimen was told to panic")
+    raise RuntimeError("the specimen panicked on request")
 
 
 @app.command

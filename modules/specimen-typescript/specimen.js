@@ -133,7 +133,7 @@ app.command("crash", {
 app.command("panic", {
     description: "throws an exception that is no answer",
     run() {
-        throw new Error("the specimen was told to panic");
+        throw new Error("the specimen panicked on request");
     },
 });
 app.command("random", {

@@ -18,7 +18,7 @@ pub(crate) fn crash(_: &mut Specimen, _: &mut Context<'_>, _: &Json) -> Result<J
 }
 
 pub(crate) fn panic(_: &mut Specimen, _: &mut Context<'_>, _: &Json) -> Result<Json, Error> {
-    panic!("the specimen was told to panic")
+    panic!("the specimen panicked on request")
 }
 
 pub(crate) fn time(_: &mut Specimen, _: &mut Context<'_>, _: &Json) -> Result<Json, Error> {

@@ -54,8 +54,8 @@ const COMMANDS: [(&str, Kind, &str, Act); 19] = [
     ("log", Once, "writes {\"message\"} to the log at {\"level\"}", talk::log),
     ("crash", Once, "ends the process in the hard way", burden::crash),
     ("panic", Once, "panics", burden::panic),
-    ("random", Once, "{\"bytes\"} bytes that nobody can foretell, in hexadecimal", burden::random),
-    ("spin", Once, "uses the processor for {\"ms\"}, and asks nobody", burden::spin),
+    ("random", Once, "{\"bytes\"} random bytes, in hexadecimal", burden::random),
+    ("spin", Once, "uses the processor for {\"ms\"}, without a call", burden::spin),
     ("grow", Once, "uses {\"bytes\"} of memory until it has answered", burden::grow),
 ];
 

@@ -27,7 +27,7 @@ fn it_remembers_the_last_event_and_how_many_there_were() {
 fn a_panic_is_answered_with_its_text_and_ends_the_process() {
     let mut program = Program::at(PATH).start();
     let failure = program.command("panic", json!({})).unwrap_err();
-    assert!(failure["error"].as_str().unwrap().contains("the specimen was told to panic"), "{failure}");
+    assert!(failure["error"].as_str().unwrap().contains("the specimen panicked on request"), "{failure}");
     assert_eq!(program.finish().0, Some(101));
 }
 

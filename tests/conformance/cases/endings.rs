@@ -131,7 +131,7 @@ fn check_record(stage: &mut Stage, command: &str, failure: &Failure) {
 
 fn check_panic(stage: &Stage, failure: &Failure) {
     assert_eq!((failure.code, failure.delivery), (ErrorCode::ModuleError, None), "{failure:?}");
-    assert!(failure.error.contains("the specimen was told to panic"), "{}", failure.error);
+    assert!(failure.error.contains("the specimen panicked on request"), "{}", failure.error);
     let has_all = |parts: &&[&str]| parts.iter().all(|part| failure.error.contains(part));
     let has_place = [&["panicked", ".rs:"][..], &["specimen.py:"], &["specimen.js:"]].iter().any(has_all);
     assert!(has_place || !stage.can(Ability::PanicPlace), "expected a file and a line in {}", failure.error);
