@@ -48,7 +48,7 @@ pub(crate) fn show(socket: Option<PathBuf>, name: Option<&str>, limit: Option<u6
         let records = if older == 1 { "record is" } else { "records are" };
         complain(&format_args!("{} older {records} not shown; --limit N shows up to 1000", count(older)));
     }
-    remarks.iter().for_each(|remark| complain(&printable(remark)));
+    remarks.iter().for_each(|notice| complain(&printable(notice)));
     Ok(Exit::Done)
 }
 

@@ -260,8 +260,8 @@ fn push_report(output: &mut Output, data: &Json, name: &str, json: bool) {
         let (state, remarks) =
             data.read().map_or_else(|_| ("done".into(), Vec::new()), |Reached { state, remarks }| (state, remarks));
         output.push_line(&format!("{name}: {}", crate::output::printable(&state)));
-        for remark in remarks {
-            output.push_line(&format!("  {}", crate::output::printable(&remark)));
+        for notice in remarks {
+            output.push_line(&format!("  {}", crate::output::printable(&notice)));
         }
     }
 }

@@ -208,11 +208,11 @@ fn unread(args: &[&str], answer: impl Fn(&mut Connection) + Send + Sync + 'stati
 #[test]
 fn what_became_of_many_modules_is_taken_while_the_reader_stands_still() {
     const MODULES: usize = 2000;
-    let remark = "x".repeat(500);
-    let reached = format!(r#"{{"state":"ready","remarks":["{remark}"]}}"#);
+    let notice = "x".repeat(500);
+    let reached = format!(r#"{{"state":"ready","remarks":["{notice}"]}}"#);
     let check = |lines: Vec<String>| {
         assert_eq!(lines.iter().filter(|line| line.ends_with(": ready")).count(), MODULES);
-        assert_eq!(lines.iter().filter(|line| line.trim() == remark).count(), MODULES);
+        assert_eq!(lines.iter().filter(|line| line.trim() == notice).count(), MODULES);
     };
     let data = reached.clone();
     check(unread(&["restart", "--all"], move |client| {

@@ -32,7 +32,7 @@ impl Declared {
     }
 
     /// A line for the log of the module for each member that is not kept; of many there is one that counts the rest.
-    pub(crate) fn remarks(&self, module: &ModuleName) -> Vec<String> {
+    pub(crate) fn notices(&self, module: &ModuleName) -> Vec<String> {
         let dropped = || {
             let all = self.commands.iter().flat_map(|command| command.details.iter().map(move |it| (command, it)));
             all.flat_map(|(command, details)| details.dropped.iter().map(move |dropped| (command, dropped)))
@@ -79,17 +79,17 @@ mod tests {
             "log: the command \"add\" is kept without its args: expected at most 65536 bytes, found 70012",
             "log: the command \"add\" is kept without its returns: expected an object or a boolean, found a number",
         ];
-        assert_eq!(declared.remarks(&name), expected);
+        assert_eq!(declared.notices(&name), expected);
     }
 
     #[test]
     fn of_many_members_that_are_not_kept_the_first_are_named_and_the_rest_are_counted() {
         let entry = format!(r#"{{"name":"{}","args":1}}"#, "long".repeat(1000));
         let declared = declared(&format!(r#""version":"1","commands":[{}]"#, vec![entry; 10_000].join(",")));
-        let remarks = declared.remarks(&ModuleName::new("log").unwrap());
-        assert_eq!(remarks.len(), DROPPED_TOLD_MAX + 1);
-        assert!(remarks.iter().all(|line| line.len() < 256), "{remarks:?}");
-        let last = remarks.last().unwrap();
+        let notices = declared.notices(&ModuleName::new("log").unwrap());
+        assert_eq!(notices.len(), DROPPED_TOLD_MAX + 1);
+        assert!(notices.iter().all(|line| line.len() < 256), "{notices:?}");
+        let last = notices.last().unwrap();
         assert_eq!(last, "log: 9984 more members of commands are not kept; `describe` names them");
     }
 

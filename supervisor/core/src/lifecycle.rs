@@ -253,7 +253,7 @@ impl Core {
         let (module_id, slot_id, name, instance) = (run.module, run.slot, run.spec.name.clone(), run.instance.clone());
         let was_serving = self.is_serving(&name);
         let declared = Declared::of(ready);
-        for text in declared.remarks(&name) {
+        for text in declared.notices(&name) {
             self.act(Action::LogLine { run: run_id, text });
         }
         // Processes of one module declare the same, and hold it once.
@@ -474,13 +474,13 @@ fn new_run(now: Time, module: ModuleId, slot: SlotId, spec: Arc<ModuleSpec>, ins
     }
 }
 
-/// As [`done`], with remarks on how it was done.
-pub(crate) fn done_with(name: &ModuleName, state: &str, remarks: &[String]) -> Status {
-    if remarks.is_empty() {
+/// As [`done`], with notices of how it was done.
+pub(crate) fn done_with(name: &ModuleName, state: &str, notices: &[String]) -> Status {
+    if notices.is_empty() {
         return done(name, state);
     }
-    let (name, state, remarks) = (Json::of(name.as_str()), Json::of(state), Json::of(remarks));
-    Status::Success(Json::object(&[("name", &name), ("state", &state), ("remarks", &remarks)]))
+    let (name, state, notices) = (Json::of(name.as_str()), Json::of(state), Json::of(notices));
+    Status::Success(Json::object(&[("name", &name), ("state", &state), ("remarks", &notices)]))
 }
 
 /// The data of an answer that only says that it is done.

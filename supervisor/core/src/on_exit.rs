@@ -58,15 +58,15 @@ impl Core {
             reason = format!("{reason}: {thrown}");
         }
         let rules = run.spec.rules;
-        if let Some(remark) =
+        if let Some(outcome) =
             exit_class::describe_escalation(run.escalation, &exit, rules.drain_timeout, rules.term_timeout)
         {
-            reason = remark.clone();
+            reason = outcome.clone();
             let (module, instance) = (run.module, run.instance.clone());
-            self.act(Action::LogLine { run: run_id, text: format!("{instance} was {remark}") });
+            self.act(Action::LogLine { run: run_id, text: format!("{instance} was {outcome}") });
             let module = self.modules.get_mut(module).expect("a module outlives its runs");
             if module.stop_notices.len() < STOP_NOTICES_MAX {
-                module.stop_notices.push(format!("{instance} was {remark}"));
+                module.stop_notices.push(format!("{instance} was {outcome}"));
             }
         }
         reason.truncate(reason.floor_char_boundary(16 * QUOTE_BYTES_MAX));

@@ -115,12 +115,12 @@ impl Core {
             Goal::Stopped | Goal::StopDone => module.slots.are_vacant() && !module.slots.iter().any(Slot::is_live),
             Goal::Reloaded => false,
         };
-        let (name, remarks) = (module.spec.name.clone(), module.stop_notices.clone());
+        let (name, notices) = (module.spec.name.clone(), module.stop_notices.clone());
         for waiter in self.waiters_with(id, holds) {
             let status = match self.waiters[&waiter].goal {
-                Goal::StopDone => done_with(&name, "stopped", &remarks),
+                Goal::StopDone => done_with(&name, "stopped", &notices),
                 Goal::Stopped => done(&name, "stopped"),
-                Goal::ReadyAfter(_) => done_with(&name, "ready", &remarks),
+                Goal::ReadyAfter(_) => done_with(&name, "ready", &notices),
                 Goal::Ready | Goal::Reloaded => done(&name, "ready"),
             };
             self.answer_waiter(waiter, status);

@@ -223,7 +223,7 @@ impl Crashes {
             chosen.push(json);
         }
         chosen.reverse();
-        CrashList { crashes: chosen, older, remarks: read.remark.into_iter().collect() }
+        CrashList { crashes: chosen, older, remarks: read.notice.into_iter().collect() }
     }
 }
 
@@ -376,7 +376,7 @@ mod tests {
             file: String,
         }
         let read = crashes.files(wanted, bytes_max).read();
-        assert_eq!(read.remark, None);
+        assert_eq!(read.notice, None);
         let shown = crashes.list(wanted, read, bytes_max);
         (shown.crashes.iter().map(|crash| crash.read::<File>().unwrap().file).collect(), shown.older)
     }

@@ -9,7 +9,7 @@ mod tests;
 mod waiting;
 
 pub(crate) use crashes::{CrashFiles, OldCrashes, substitute};
-pub(crate) use log::{LogEnd, LogHistory, json_of, remark};
+pub(crate) use log::{LogEnd, LogHistory, json_of, notice};
 pub(crate) use waiting::{HISTORY_TIME_MAX, Histories};
 
 use bulkhead_protocol::Json;

@@ -18,7 +18,7 @@ pub(crate) enum Stream {
     Stdout,
     /// Standard error.
     Stderr,
-    /// The host's own remark.
+    /// The host's own notice.
     Host,
 }
 

@@ -56,8 +56,8 @@ impl Logs {
         self.modules.remove(name);
     }
 
-    /// Writes a remark of the host into a module's log; returns whether it waits for the loop.
-    pub(crate) fn remark(&mut self, name: &str, run: u64, text: String) -> bool {
+    /// Writes a notice of the host into a module's log; returns whether it waits for the loop.
+    pub(crate) fn notice(&mut self, name: &str, run: u64, text: String) -> bool {
         let log = self.module(name);
         self.sink.say(&log, run, vec![Line::new(Stream::Host, text)])
     }

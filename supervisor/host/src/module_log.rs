@@ -2,7 +2,7 @@
 //! there. Both the threads that read what modules print and the host itself write lines.
 //!
 //! A tail has a lock, which is held for as long as some lines are added to it; the host's thread takes
-//! it when it is asked for a log, and for the rare remark of its own.
+//! it when it is asked for a log, and for the rare notice of its own.
 
 use crate::{
     log_files::{Cut, LogQueue},
@@ -117,7 +117,7 @@ impl Sink {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LiveLine {
     pub(crate) module: Arc<str>,
-    /// Its number in the tail of its module; `None` for the host's remark on missing lines.
+    /// Its number in the tail of its module; `None` for the host's notice on missing lines.
     pub(crate) number: Option<u64>,
     pub(crate) line: Line,
 }

@@ -44,7 +44,7 @@ pub(crate) fn action(player: &Player, action: &Action) -> String {
         Action::Store { job, op } => crate::store::show(player.jobs.label(*job), op),
         Action::HastenCommits => "hasten commits".to_owned(),
         Action::NotifyFollowers(event) => format!("tell {}@{}", event.event, event.cursor),
-        Action::LogLine { run, text } => format!("remark {} {text:?}", player.instance(*run)),
+        Action::LogLine { run, text } => format!("notice {} {text:?}", player.instance(*run)),
         Action::Warn(reason) => format!("warn {reason:?}"),
         Action::EventRefused { run, reason } => format!("refused {} {reason:?}", player.instance(*run)),
     }

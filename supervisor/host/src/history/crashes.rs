@@ -48,14 +48,14 @@ pub(crate) struct OldCrashes {
     /// How many there are that were not read.
     pub(crate) more: usize,
     /// Why records are missing that should have been sent.
-    pub(crate) remark: Option<String>,
+    pub(crate) notice: Option<String>,
 }
 
 impl CrashFiles {
     /// Reads them.
     pub(crate) fn read(&self) -> OldCrashes {
         self.try_read().unwrap_or_else(|error| OldCrashes {
-            remark: Some(format!("records in {} cannot be read: {error}", self.folder.display())),
+            notice: Some(format!("records in {} cannot be read: {error}", self.folder.display())),
             ..OldCrashes::default()
         })
     }
@@ -68,10 +68,10 @@ impl CrashFiles {
             return Ok(OldCrashes::default());
         }
         let folder = Folder::open(&self.folder)?;
-        let (mut crashes, mut room, mut remark) = (Vec::new(), self.bytes_max, None);
+        let (mut crashes, mut room, mut notice) = (Vec::new(), self.bytes_max, None);
         for found in &found {
             if Instant::now() >= until {
-                remark = Some(format!("reading the records in {} takes too long", self.folder.display()));
+                notice = Some(format!("reading the records in {} takes too long", self.folder.display()));
                 break;
             }
             let Some(json) = self.record(&folder, found, room) else { break };
@@ -79,7 +79,7 @@ impl CrashFiles {
             crashes.push(OldCrash { number: found.number, json });
         }
         more += found.len() - crashes.len();
-        Ok(OldCrashes { crashes, more, remark })
+        Ok(OldCrashes { crashes, more, notice })
     }
 
     /// A record as it is sent; `None` if there is no room for it. One that is too long for any answer is mentioned.

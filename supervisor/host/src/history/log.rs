@@ -69,7 +69,7 @@ impl LogHistory {
             lines.drain(..lines.len() - self.lines);
         } else if let Some(why) = why {
             let file = self.dir.join(crate::log_files::name(self.module.as_str(), 0));
-            lines.insert(0, remark(&format!("[older lines are not shown: {why}; the files are {}*]", file.display())));
+            lines.insert(0, notice(&format!("[older lines are not shown: {why}; the files are {}*]", file.display())));
         }
         lines
     }
@@ -81,7 +81,7 @@ fn before(mut stored: Vec<Stored>, held: &[Line]) -> Vec<Stored> {
     let mut held = held.iter().rev();
     let mut own = stored.len();
     while let Some(line) = own.checked_sub(1).map(|at| &stored[at]) {
-        // The writer's remark on lost lines has no number, and the lines themselves say the same.
+        // The writer's notice on lost lines has no number, and the lines themselves say the same.
         if (line.time.is_none() && held.len() > 0) || held.any(|held| line.is(held)) {
             own -= 1;
         } else {
@@ -124,7 +124,7 @@ pub(crate) fn json_of(line: &Line) -> Json {
     })
 }
 
-/// A remark of the host on the lines.
-pub(crate) fn remark(text: &str) -> Json {
+/// A notice of the host on the lines.
+pub(crate) fn notice(text: &str) -> Json {
     json_of(&Line::new(Stream::Host, text.to_owned()))
 }

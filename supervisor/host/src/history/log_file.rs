@@ -21,7 +21,7 @@ const BLOCK_BYTES: usize = 64 * 1024;
 /// A line in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Stored {
-    /// `None` for what has none: a remark on lines that were lost, or half a line.
+    /// `None` for what has none: a notice on lines that were lost, or half a line.
     pub(crate) time: Option<String>,
     pub(crate) stream: Stream,
     /// With deceptive characters written out.

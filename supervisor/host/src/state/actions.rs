@@ -58,7 +58,7 @@ impl HostState {
                 }
                 Action::HastenCommits => self.store.hasten(),
                 Action::NotifyFollowers(event) => self.notify_followers(&event),
-                Action::LogLine { run, text } => self.remark(run, format!("[{text}]")),
+                Action::LogLine { run, text } => self.notice(run, format!("[{text}]")),
                 Action::Warn(reason) => tracing::warn!("{reason}"),
                 Action::EventRefused { run, reason } => self.event_refused(run, &reason),
                 Action::Removed(module) => {
@@ -84,7 +84,7 @@ impl HostState {
                 DeferredNotice::Announcement(announcement) => self.announced(*announcement),
                 DeferredNotice::Crash(record) => {
                     let run = record.run;
-                    self.remark(run, format!("[{} crashed: {}]", record.instance, record.reason));
+                    self.notice(run, format!("[{} crashed: {}]", record.instance, record.reason));
                     self.crashes.record(*record, &self.log_files);
                 }
             }

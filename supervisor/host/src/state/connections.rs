@@ -275,7 +275,7 @@ impl HostState {
         process.events_refused += 1;
         let count = process.events_refused;
         if count.is_power_of_two() {
-            self.remark(run, format!("[an event was refused, {count} so far: {reason}]"));
+            self.notice(run, format!("[an event was refused, {count} so far: {reason}]"));
         }
     }
 

@@ -172,7 +172,7 @@ impl HostState {
 
     pub(super) fn gone(&mut self, run: RunId, killed: u32) {
         if killed > 0 {
-            self.remark(run, format!("[{killed} processes had outlived the module and were killed]"));
+            self.notice(run, format!("[{killed} processes had outlived the module and were killed]"));
         }
         self.core.handle_gone(self.now, run);
     }

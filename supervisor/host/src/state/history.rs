@@ -8,7 +8,7 @@ use crate::{
     crashes::Wanted,
     files::{Done, Lane},
     followers::FOLLOWER_BYTES,
-    history::{HISTORY_TIME_MAX, LogEnd, LogHistory, Old, OldCrashes, json_of, remark},
+    history::{HISTORY_TIME_MAX, LogEnd, LogHistory, Old, OldCrashes, json_of, notice},
     module_log::ModuleLog,
 };
 
@@ -253,7 +253,7 @@ impl HostState {
     fn answer_from_memory(&mut self, who: Recipient, question: Question, why: &str) {
         let AskedLog { module, lines, follow, end } = match question {
             Question::Crashes(wanted) => {
-                let old = OldCrashes { remark: Some(why.to_owned()), ..OldCrashes::default() };
+                let old = OldCrashes { notice: Some(why.to_owned()), ..OldCrashes::default() };
                 return self.answer_crashes(who, &wanted, old);
             }
             Question::Log(asked) => asked,
@@ -264,7 +264,7 @@ impl HostState {
             return self.reply(who, failure.into());
         };
         let held = log.up_to(end.newest);
-        let mut shown = vec![remark(&format!("[older lines are not shown: {why}]"))];
+        let mut shown = vec![notice(&format!("[older lines are not shown: {why}]"))];
         shown.extend(held[held.len().saturating_sub(lines)..].iter().map(json_of));
         for line in shown {
             self.reply(who, Status::Progress(line));

@@ -84,7 +84,7 @@ impl HostState {
                 News::Closed { .. } => {}
                 News::Lost { run } => {
                     let text = "[the descriptors of what it prints were lost on their way: it is not read]";
-                    self.remark(RunId(run), text.into());
+                    self.notice(RunId(run), text.into());
                 }
                 News::Shared(reason) => {
                     tracing::warn!(
@@ -170,10 +170,10 @@ impl HostState {
         self.drained(run, Vec::new());
     }
 
-    /// Writes a remark of the host into a module's log.
-    pub(super) fn remark(&mut self, run: RunId, text: String) {
+    /// Writes a notice of the host into a module's log.
+    pub(super) fn notice(&mut self, run: RunId, text: String) {
         let Some(process) = self.processes.get(&run) else { return };
-        if self.logs.remark(process.config.name.as_str(), run.0, text) {
+        if self.logs.notice(process.config.name.as_str(), run.0, text) {
             self.watch(Source::LogLines);
         }
     }
