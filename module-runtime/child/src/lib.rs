@@ -25,7 +25,6 @@ mod run;
 #[cfg(unix)]
 mod wire;
 
-#[cfg(unix)]
 pub use bulkhead_protocol::exit_code::{
     EXIT_FAILURE, EXIT_LIMIT, EXIT_PANICKED, EXIT_PERMANENT, EXIT_TRAP, EXIT_USAGE,
 };
