@@ -35,7 +35,7 @@ Data goes to standard output, everything else to standard error.
 
 A NAME that is none of these commands runs the program bulkhead-NAME, from the folder of this \
 program or an absolute folder of $PATH, with all that follows; --socket before it becomes \
-$BULKHEAD_SOCKET. `bulkhead help NAME` asks it for --help.
+$BULKHEAD_SOCKET, and $BULKHEAD_SOCKET_ORIGIN is then --socket. `bulkhead help NAME` asks it for --help.
 
 Environment:
   BULKHEAD_SOCKET  the control socket, where --socket names none

@@ -6,8 +6,7 @@ use crate::{
     own_log::{OwnLog, Queue},
 };
 use bulkhead_config::{Environment, Flags, HostConfig, Loaded, LogLevel, Paths};
-use bulkhead_host::{Host, Options, take_over_process, tracing_level};
-use bulkhead_protocol::escape;
+use bulkhead_host::{Host, Options, take_over_process, tracing_level, write_log_field};
 use std::io::IsTerminal;
 use tracing_subscriber::{field::MakeExt, fmt::format};
 
@@ -50,11 +49,7 @@ fn log_to(queue: Queue, level: LogLevel) {
         .with_ansi(colour)
         .with_target(false)
         .fmt_fields(
-            format::debug_fn(|writer, field, value| match field.name() {
-                "message" => write!(writer, "{}", escape(&format!("{value:?}"))),
-                name => write!(writer, "{name}={}", escape(&format!("{value:?}"))),
-            })
-            .delimited(" "),
+            format::debug_fn(|writer, field, value| write_log_field(writer, field.name(), value)).delimited(" "),
         )
         // The library's own reports of this kind go to standard error directly, which may block or panic.
         .log_internal_errors(false)

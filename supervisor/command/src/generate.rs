@@ -3,9 +3,9 @@
 use crate::cli::Cli;
 use crate::complete;
 use crate::exit::{Exit, Halt};
-use crate::manual;
 use crate::output::Output;
-use crate::programs::with_programs;
+use crate::programs::{Described, with_programs};
+use bulkhead_command_line as manual;
 use clap::{Command, CommandFactory};
 use std::path::Path;
 use std::{fs, io};
@@ -13,7 +13,7 @@ use std::{fs, io};
 /// `bulkhead completions`.
 pub(crate) fn completions(shell: clap_complete::Shell) -> Result<Exit, Halt> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut with_programs(Cli::command()), "bulkhead", &mut script);
+    clap_complete::generate(shell, &mut with_programs(Cli::command(), Described::ByName), "bulkhead", &mut script);
     let script = String::from_utf8(script).expect("it is made of names and help, which are texts");
     let script = complete::with_live(shell, script).map_err(Halt::Failed)?;
     let mut output = Output::default();
@@ -51,4 +51,26 @@ fn write_pages(command: &Command, folder: &Path) -> io::Result<()> {
     let mut page = Vec::new();
     manual::page(command, &mut page)?;
     fs::write(folder.join(format!("{}.1", command.get_display_name().unwrap_or(command.get_name()))), page)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All commands, those below others included.
+    fn all(command: &Command) -> Vec<&Command> {
+        let below = command.get_subcommands().flat_map(all);
+        std::iter::once(command).chain(below).collect()
+    }
+
+    #[test]
+    fn lines_of_the_help_that_stand_as_they_are_fit_into_80_columns() {
+        let whole = Cli::command();
+        for command in all(&whole) {
+            let help = command.get_after_long_help().or(command.get_after_help()).map(ToString::to_string);
+            for line in help.unwrap_or_default().lines().filter(|line| line.starts_with("  ")) {
+                assert!(crate::columns::width_of(line) <= 80, "{}: {line}", command.get_name());
+            }
+        }
+    }
 }

@@ -28,7 +28,6 @@ mod last_lines;
 mod layer1;
 mod lenient;
 mod lifecycle;
-mod manual;
 mod output;
 mod own_log;
 mod pipe;

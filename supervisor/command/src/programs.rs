@@ -4,6 +4,7 @@
 
 use crate::cli::Cli;
 use crate::exit::Halt;
+use bulkhead_command_line::{SOCKET, SOCKET_ORIGIN, SocketOrigin};
 use clap::error::ErrorKind;
 use clap::{Command, CommandFactory};
 use nix::unistd::{AccessFlags, eaccess};
@@ -66,18 +67,39 @@ impl Asked {
         };
         let mut command = process::Command::new(&program);
         command.args(self.words);
-        if let Some(socket) = self.socket {
-            command.env("BULKHEAD_SOCKET", socket);
-        }
+        let origin = match self.socket {
+            Some(socket) => {
+                command.env(SOCKET, socket);
+                SocketOrigin::Option
+            }
+            None => SocketOrigin::Environment,
+        };
+        match origin.value() {
+            Some(value) => command.env(SOCKET_ORIGIN, value),
+            None => command.env_remove(SOCKET_ORIGIN),
+        };
         Err(Halt::Failed(format!("cannot run {}: {}", program.display(), command.exec())))
     }
 }
 
+/// How a program is described.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Described {
+    /// By its file's name alone, in what is used wherever the programs are.
+    ByName,
+    /// With the file's path.
+    ByPath,
+}
+
 /// `command` with the programs that are there as subcommands, for help, completions and suggestions.
-pub(crate) fn with_programs(command: Command) -> Command {
+pub(crate) fn with_programs(command: Command, described: Described) -> Command {
     list(&folders()).into_iter().take(LISTED_MAX).fold(command, |command, (name, path)| {
+        let about = match described {
+            Described::ByName => format!("The program {PREFIX}{name}."),
+            Described::ByPath => format!("The program {}.", path.display()),
+        };
         // clap wants static names, so these are leaked. The program ends after printing them.
-        command.subcommand(Command::new(&*name.leak()).about(format!("The program {}.", path.display())))
+        command.subcommand(Command::new(&*name.leak()).about(about))
     })
 }
 
@@ -85,7 +107,7 @@ pub(crate) fn with_programs(command: Command) -> Command {
 pub(crate) fn with_programs_in(error: clap::Error, words: &[OsString]) -> clap::Error {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::InvalidSubcommand => {
-            with_programs(Cli::command()).try_get_matches_from(words).err().unwrap_or(error)
+            with_programs(Cli::command(), Described::ByPath).try_get_matches_from(words).err().unwrap_or(error)
         }
         _ => error,
     }

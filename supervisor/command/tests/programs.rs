@@ -48,11 +48,15 @@ impl Machine {
     }
 
     fn run(&self, words: &[&str]) -> Done {
+        run(self.command(words), b"")
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
         let mut command = program(self.path("own/bulkhead").to_str().unwrap());
         let folders = [Path::new("relative"), &self.path("first"), &self.path("second"), Path::new("/bin")];
         command.env("PATH", std::env::join_paths(folders).unwrap()).current_dir(&self.folder.0);
         command.env_remove("BULKHEAD_SOCKET").env_remove("NO_COLOR").args(words);
-        run(command, b"")
+        command
     }
 }
 
@@ -66,6 +70,21 @@ fn a_program_gets_all_words_unchanged_and_its_exit_code_is_the_commands() {
     machine.run(&["--socket", "/s", "console"]).expect(7, &format!("{script}|/s|"));
     machine.run(&["--socket=/s", "console", "--", "x"]).expect(7, &format!("{script}|/s|--|x|"));
     machine.run(&["help", "console"]).expect(7, &format!("{script}|none|--help|"));
+}
+
+/// What a shell's environment says is no option of this command.
+#[test]
+fn a_program_learns_whether_an_option_named_its_socket() {
+    let machine = Machine::new();
+    let text = "#!/bin/sh\nexec printf '%s|' \"${BULKHEAD_SOCKET-none}\" \"${BULKHEAD_SOCKET_ORIGIN-none}\"\n";
+    machine.put("first/bulkhead-console", text, 0o755);
+    let with = |words: &[&str]| {
+        let mut command = machine.command(words);
+        command.env("BULKHEAD_SOCKET", "/shell").env("BULKHEAD_SOCKET_ORIGIN", "--socket");
+        run(command, b"")
+    };
+    with(&["--socket", "/s", "console"]).expect(0, "/s|--socket|");
+    with(&["console"]).expect(0, "/shell|none|");
 }
 
 #[test]

@@ -95,7 +95,7 @@ pub use embedded::{Host, Options, Reloader, StartError};
 pub use files::Gate;
 pub use handle::Handle;
 pub use inherited::take_over_process;
-pub use log_level::tracing_level;
+pub use log_level::{tracing_level, write_log_field};
 pub use runtimes::{RuntimeError, check_programs};
 pub use starter::{Starter, Surroundings};
 pub use sys::is_ignored;

@@ -22,7 +22,13 @@ without a network, but for the first build in Rust, which may have to fetch the 
 Nothing that is there is changed: if the folder exists, or with --here module.toml, nothing is made. At the end, the \
 commands are printed that run the module and call it. If a daemon runs, they are for that daemon; a module of the same \
 name in it is no reason to refuse, but is said, and the commands then start a daemon of its own. A module comes into a daemon \
-by a link in its folder of modules; to take it out, remove the link and send the daemon SIGHUP.
+by a link in its folder of modules; to take it out, remove the link and send the daemon SIGHUP. The daemon is the one \
+at --socket before `new`, else at $BULKHEAD_SOCKET, else at the default socket; the commands repeat --socket.
+
+Exit codes:
+  0  it is made
+  1  nothing was made
+  2  usage
 
 Examples:
   bulkhead new greeter --lang python
@@ -31,7 +37,7 @@ Examples:
 
 /// Makes the folder of a new module, which runs at once.
 #[derive(Debug, Parser)]
-#[command(name = "bulkhead new", bin_name = "bulkhead new", version, after_help = HELP, max_term_width = 100)]
+#[command(name = "bulkhead-new", bin_name = "bulkhead new", version, after_help = HELP, max_term_width = 100)]
 pub(crate) struct Arguments {
     /// The module's name, and that of its folder.
     name: String,

@@ -18,13 +18,16 @@ mod tools;
 
 use anyhow::{Result, bail};
 use arguments::{Arguments, Asked};
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use next::Next;
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if let Some(code) = bulkhead_command_line::answer(Arguments::command(), std::env::args_os()) {
+        return code;
+    }
     let asked = match Arguments::try_parse().and_then(Arguments::check) {
         Ok(asked) => asked,
         Err(error) => error.exit(),

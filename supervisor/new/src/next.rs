@@ -3,6 +3,7 @@
 
 use crate::template::Build;
 use bulkhead_client::{Client, ConnectError};
+use bulkhead_command_line::{SOCKET, SocketOrigin, socket_origin};
 use bulkhead_config::{Flags, HostConfig, Use, check_trust};
 use bulkhead_protocol::Json;
 use serde::Deserialize;
@@ -30,6 +31,15 @@ enum Way {
     Link { modules: PathBuf, runs: bool },
     /// A daemon of its own, and why.
     Own { why: String },
+}
+
+/// What the commands say of the daemon's socket.
+#[derive(Debug)]
+enum SocketChoice {
+    /// They are typed where this program was, with the same environment and defaults.
+    AsHere,
+    /// `--socket` named it, so they say it again.
+    Option(PathBuf),
 }
 
 /// What is known of a daemon, or of the one that would be started.
@@ -64,8 +74,29 @@ impl Next {
                  to a shorter path first."
             ));
         }
-        next.commands = commands(name, folder, &way, &program(), build, call);
+        let socket = SocketChoice::find();
+        next.commands = commands(name, folder, &way, &program(), build, call, &socket);
         next
+    }
+}
+
+impl SocketChoice {
+    fn find() -> SocketChoice {
+        match (socket_origin(), env::var_os(SOCKET)) {
+            // One that cannot be absolute has reached no daemon either.
+            (SocketOrigin::Option, Some(path)) => {
+                SocketChoice::Option(std::path::absolute(&path).unwrap_or_else(|_| path.into()))
+            }
+            _ => SocketChoice::AsHere,
+        }
+    }
+
+    /// The words for a command, with the blank before them.
+    fn words(&self) -> String {
+        match self {
+            SocketChoice::AsHere => String::new(),
+            SocketChoice::Option(path) => format!(" --socket {}", quoted_path(path)),
+        }
     }
 }
 
@@ -146,17 +177,19 @@ fn commands(
     bulkhead: &str,
     build: Option<Build>,
     call: Option<&str>,
+    socket: &SocketChoice,
 ) -> Vec<String> {
+    let socket = socket.words();
     let mut steps: Vec<String> = build.map(|build| build.command(folder, quoted_path)).into_iter().collect();
     let (runs, socket) = match way {
-        Way::There { runs } => (*runs, String::new()),
+        Way::There { runs } => (*runs, socket),
         Way::Link { modules, runs } => {
             if !modules.is_dir() {
                 steps.push(format!("mkdir -p {}", quoted_path(modules)));
             }
             // With the name: a folder may be called otherwise than its module.
             steps.push(format!("ln -s {} {}", quoted_path(folder), quoted_path(&modules.join(name))));
-            (*runs, String::new())
+            (*runs, socket)
         }
         Way::Own { .. } => (false, format!(" --socket {}", quoted_path(&own_socket(folder)))),
     };
@@ -166,8 +199,8 @@ fn commands(
             quoted_path(folder),
             quoted_path(&folder.join("state"))
         ),
-        _ if runs => format!("{bulkhead} reload {name}"),
-        _ => format!("{bulkhead} run &"),
+        _ if runs => format!("{bulkhead} reload{socket} {name}"),
+        _ => format!("{bulkhead} run{socket} &"),
     };
     let first = match (steps.is_empty(), runs) {
         (true, _) => started,
@@ -227,7 +260,29 @@ mod tests {
     }
 
     fn typed(way: &Way) -> Vec<String> {
-        commands("a", Path::new("/no-such/my work/a"), way, "bulkhead", None, Some("greet name=Ada"))
+        typed_with(way, &SocketChoice::AsHere)
+    }
+
+    fn typed_with(way: &Way, socket: &SocketChoice) -> Vec<String> {
+        commands("a", Path::new("/no-such/my work/a"), way, "bulkhead", None, Some("greet name=Ada"), socket)
+    }
+
+    #[test]
+    fn a_socket_that_an_option_named_is_in_each_command_unless_the_daemon_is_the_modules_own() {
+        let socket = SocketChoice::Option("/s s".into());
+        assert_eq!(
+            typed_with(&Way::There { runs: true }, &socket),
+            ["bulkhead reload --socket '/s s' a", "bulkhead call --socket '/s s' a greet name=Ada"]
+        );
+        assert_eq!(
+            typed_with(&Way::There { runs: false }, &socket),
+            [
+                "bulkhead run --socket '/s s' &",
+                "bulkhead wait --socket '/s s' a --for ready && bulkhead call --socket '/s s' a greet name=Ada"
+            ]
+        );
+        let own = Way::Own { why: String::new() };
+        assert_eq!(typed_with(&own, &socket), typed(&own));
     }
 
     #[test]

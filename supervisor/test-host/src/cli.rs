@@ -15,8 +15,8 @@ use std::path::PathBuf;
     after_help = "The test speaks the wire over standard input and output: frames of a length of 4 bytes, most \
                   significant byte first, and a JSON object. The end of standard input ends the host and its modules, \
                   and removes what they stored. docs/testing-a-module.md says how a test is written.\n\n\
-                  Exit codes: 0 the test ended it, 1 a module did not start or the host failed, 2 the command line, \
-                  a manifest or a setting has a fault."
+                  Exit codes:\n  0  the test ended it\n  1  a module did not start, or the host failed\n  \
+                  2  the command line, a manifest or a setting has a fault"
 )]
 pub(crate) struct Options {
     /// The folder of the module, with its module.toml

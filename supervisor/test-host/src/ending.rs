@@ -9,7 +9,8 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// Why it ends.
@@ -73,24 +74,39 @@ pub(crate) fn watch_reader(to_test: &File, end: &Ending) -> io::Result<()> {
     Ok(())
 }
 
-/// Waits for the first reason.
-///
-/// # Errors
-/// When signals cannot be listened to.
-pub(crate) fn wait(ending: &Ending, mut ends: UnboundedReceiver<End>, host: &Handle) -> io::Result<End> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-    runtime.block_on(async {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut hang_up = signal(SignalKind::hangup())?;
-        let reason = tokio::select! {
-            Some(end) = ends.recv() => end,
-            () = host.ended() => End::HostGone,
-            _ = terminate.recv() => End::Signal,
-            _ = interrupt.recv() => End::Signal,
-            _ = hang_up.recv() => End::Signal,
+/// The signals that end it, from the moment on in which they are listened to: what comes before the wait is not lost.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    runtime: Runtime,
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    /// # Errors
+    /// When signals cannot be listened to.
+    pub(crate) fn listen() -> io::Result<Signals> {
+        let runtime = Builder::new_current_thread().enable_io().build()?;
+        let (terminate, interrupt, hang_up) = {
+            let _entered = runtime.enter();
+            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?)
         };
+        Ok(Signals { runtime, terminate, interrupt, hang_up })
+    }
+
+    /// Waits for the first reason.
+    pub(crate) fn wait(mut self, ending: &Ending, mut ends: UnboundedReceiver<End>, host: &Handle) -> End {
+        let reason = self.runtime.block_on(async {
+            tokio::select! {
+                Some(end) = ends.recv() => end,
+                () = host.ended() => End::HostGone,
+                _ = self.terminate.recv() => End::Signal,
+                _ = self.interrupt.recv() => End::Signal,
+                _ = self.hang_up.recv() => End::Signal,
+            }
+        });
         ending.is_over.store(true, Ordering::Relaxed);
-        Ok(reason)
-    })
+        reason
+    }
 }

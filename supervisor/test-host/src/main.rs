@@ -9,7 +9,6 @@
 mod cli;
 mod ending;
 mod fakes;
-mod folder;
 mod loading;
 mod made;
 mod overlay;
@@ -21,7 +20,8 @@ mod test_side;
 mod waits;
 
 use crate::cli::Options;
-use clap::Parser;
+use bulkhead_command_line::{answer, refuse_socket};
+use clap::{CommandFactory, Parser};
 use std::ffi::OsStr;
 use std::path::Path;
 use std::process::ExitCode;
@@ -37,7 +37,14 @@ fn main() -> ExitCode {
     {
         return relay::run_process(Path::new(&socket));
     }
+    if let Some(code) = answer(Options::command(), std::env::args_os()) {
+        return code;
+    }
     let options = Options::parse();
+    if let Err(fault) = refuse_socket("this host is the test's own; --listen PATH makes it reachable") {
+        eprintln!("bulkhead test-host: {fault}");
+        return ExitCode::from(USAGE);
+    }
     if options.print_manifest {
         return match made::print(&options) {
             Ok(text) => {

@@ -2,31 +2,43 @@
 
 use crate::USAGE;
 use crate::cli::Options;
-use crate::ending::{self, End, Ending};
+use crate::ending::{self, End, Ending, Signals};
 use crate::fakes::Fakes;
-use crate::folder::PrivateFolder;
 use crate::loading::{self, Plan};
 use crate::start::{self, Starting};
 use crate::streams::TestStreams;
 use crate::test_side::{self, Own, ToHost, ToTest};
-use bulkhead_host::{Host, tracing_level};
+use bulkhead_command_line::PrivateFolder;
+use bulkhead_config::LogLevel;
+use bulkhead_host::{Host, tracing_level, write_log_field};
 use bulkhead_protocol::limits::FRAME_BYTES_MAX_DEFAULT;
 use bulkhead_protocol::{ErrorCode, Failure};
+use nix::sys::statfs::{TMPFS_MAGIC, statfs};
+use nix::unistd::{AccessFlags, eaccess};
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tracing_subscriber::field::MakeExt;
+use tracing_subscriber::fmt::format;
+
+/// The word of the folder's name.
+const PURPOSE: &str = "test";
+
+/// What is in memory on most systems.
+const IN_MEMORY: &str = "/dev/shm";
 
 /// How long the host may take to follow its own events.
 const FOLLOW_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Runs a host until the test ends.
 pub(crate) fn run(options: &Options) -> ExitCode {
-    tracing_subscriber::fmt().with_max_level(tracing_level(options.log)).with_writer(io::stderr).init();
+    log_to_standard_error(options.log);
     let streams = match TestStreams::take() {
         Ok(streams) => streams,
         Err(fault) => {
@@ -37,56 +49,75 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     let TestStreams { from_test, to_test: stream } = streams;
     let (end, ends) = Ending::new();
     let watched = ending::watch_reader(&stream, &end);
-    let teller = Teller { to_test: ToTest::new(stream, FRAME_BYTES_MAX_DEFAULT), is_quiet: options.quiet };
+    let reporter = Reporter { to_test: ToTest::new(stream, FRAME_BYTES_MAX_DEFAULT), is_quiet: options.quiet };
     if let Err(error) = watched {
-        return teller.give_up(Failure::new(ErrorCode::Internal, format!("cannot watch the test: {error}")));
+        return reporter.give_up(Failure::new(ErrorCode::Internal, format!("cannot watch the test: {error}")));
     }
-    let folder = match PrivateFolder::new(options.state.as_deref()) {
+    // From here on no signal ends this process before its folder is removed.
+    let signals = match Signals::listen() {
+        Ok(signals) => signals,
+        Err(error) => {
+            return reporter.give_up(Failure::new(ErrorCode::Internal, format!("cannot listen to signals: {error}")));
+        }
+    };
+    let folder = match PrivateFolder::new(&options.state.clone().unwrap_or_else(fastest), PURPOSE) {
         Ok(folder) => folder,
         Err(error) => {
             let sentence = format!("cannot make a private folder: {error}; --state DIR names another place");
-            return teller.give_up(Failure::new(ErrorCode::Internal, sentence));
+            return reporter.give_up(Failure::new(ErrorCode::Internal, sentence));
         }
     };
     match loading::plan(options, folder.path()) {
         // The folder outlives the host.
-        Ok(plan) => with_plan(plan, options, from_test, &teller, &end, ends),
+        Ok(plan) => with_plan(plan, options, from_test, &reporter, (&end, ends, signals)),
         Err(fault) => {
-            teller.tell(Failure::new(ErrorCode::BadRequest, fault));
+            reporter.report(Failure::new(ErrorCode::BadRequest, fault));
             ExitCode::from(USAGE)
         }
     }
+}
+
+/// The host's own log. What it quotes of modules and of the test stays within one line, as in a daemon's.
+fn log_to_standard_error(level: LogLevel) {
+    let fields = format::debug_fn(|writer, field, value| write_log_field(writer, field.name(), value));
+    tracing_subscriber::fmt()
+        .with_max_level(tracing_level(level))
+        .with_writer(io::stderr)
+        .fmt_fields(fields.delimited(" "))
+        .init();
+}
+
+/// Where files are fastest.
+fn fastest() -> PathBuf {
+    let is_in_memory = statfs(IN_MEMORY).is_ok_and(|found| found.filesystem_type() == TMPFS_MAGIC);
+    let is_writable = || eaccess(IN_MEMORY, AccessFlags::W_OK).is_ok();
+    if is_in_memory && is_writable() { IN_MEMORY.into() } else { std::env::temp_dir() }
 }
 
 fn with_plan(
     plan: Plan,
     options: &Options,
     from_test: std::fs::File,
-    teller: &Teller,
-    end: &Ending,
-    ends: UnboundedReceiver<End>,
+    reporter: &Reporter,
+    (end, ends, signals): (&Ending, UnboundedReceiver<End>, Signals),
 ) -> ExitCode {
-    match begin(plan, options, from_test, teller, end) {
+    match begin(plan, options, from_test, reporter, end) {
         Ok(host) => {
-            let reason = ending::wait(end, ends, &host.handle());
+            let reason = signals.wait(end, ends, &host.handle());
             // Nothing of a module is left when this returns.
             host.stop();
             match reason {
-                Ok(End::TestGone | End::Signal) => ExitCode::SUCCESS,
-                Ok(End::Reported) => ExitCode::FAILURE,
-                Ok(End::BadTest(code, sentence)) => {
-                    teller.give_up(Failure::new(code, format!("the test sent no message: {sentence}")))
+                End::TestGone | End::Signal => ExitCode::SUCCESS,
+                End::Reported => ExitCode::FAILURE,
+                End::BadTest(code, sentence) => {
+                    reporter.give_up(Failure::new(code, format!("the test sent no message: {sentence}")))
                 }
-                Ok(End::Failed(sentence)) => teller.give_up(Failure::new(ErrorCode::Internal, sentence)),
-                Ok(End::HostGone) => {
-                    teller.give_up(Failure::new(ErrorCode::Internal, "the host ended by itself; --log info says more"))
-                }
-                Err(error) => {
-                    teller.give_up(Failure::new(ErrorCode::Internal, format!("cannot listen to signals: {error}")))
-                }
+                End::Failed(sentence) => reporter.give_up(Failure::new(ErrorCode::Internal, sentence)),
+                End::HostGone => reporter
+                    .give_up(Failure::new(ErrorCode::Internal, "the host ended by itself; --log info says more")),
             }
         }
-        Err(failure) => teller.give_up(failure),
+        Err(failure) => reporter.give_up(failure),
     }
 }
 
@@ -95,14 +126,14 @@ fn begin(
     plan: Plan,
     options: &Options,
     from_test: std::fs::File,
-    teller: &Teller,
+    reporter: &Reporter,
     end: &Ending,
 ) -> Result<Host, Failure> {
     let Plan { loaded, under_test, fakes: planned } = plan;
     let failed = |error: io::Error| Failure::new(ErrorCode::Internal, format!("cannot begin: {error}"));
     let fakes = Fakes::default();
     for fake in &planned {
-        fakes.listen(fake, &teller.to_test, loaded.host.frame_bytes_max).map_err(|error| {
+        fakes.listen(fake, &reporter.to_test, loaded.host.frame_bytes_max).map_err(|error| {
             let sentence =
                 format!("--fake {}: {}: {error}; --state names a shorter path", fake.name, fake.socket.display());
             Failure::new(ErrorCode::Internal, sentence)
@@ -128,7 +159,7 @@ fn begin(
     let (from_host, to_host) = (stream.try_clone().map_err(failed)?, ToHost::new(stream));
     to_host.follow().map_err(failed)?;
     let ((following, follows), (barrier, passed)) = (mpsc::channel(), mpsc::channel());
-    let (to_test, own_end, own) = (teller.to_test.clone(), end.clone(), Own { following, barrier });
+    let (to_test, own_end, own) = (reporter.to_test.clone(), end.clone(), Own { following, barrier });
     spawn("from host", move || test_side::carry_from_host(from_host, &to_test, &own, &own_end)).map_err(failed)?;
     follows.recv_timeout(FOLLOW_TIMEOUT).map_err(|_| {
         Failure::new(ErrorCode::Internal, format!("the host has not followed its events within {FOLLOW_TIMEOUT:?}"))
@@ -142,7 +173,7 @@ fn begin(
             Some(begun.map_err(|sentence| Failure::new(ErrorCode::Internal, sentence))?)
         }
     };
-    let (starter, own_end, own_to_host) = (teller.clone(), end.clone(), to_host.clone());
+    let (starter, own_end, own_to_host) = (reporter.clone(), end.clone(), to_host.clone());
     spawn("starts", move || match starting.map_or(Ok(()), Starting::wait) {
         Ok(()) => {
             // What the host has announced of the starts comes first. A host or a test that is gone is noticed elsewhere.
@@ -153,12 +184,12 @@ fn begin(
         // Nothing becomes ready while the host is stopping.
         Err(_) if own_end.is_over() => {}
         Err(failure) => {
-            starter.tell(failure);
+            starter.report(failure);
             own_end.report(End::Reported);
         }
     })
     .map_err(failed)?;
-    let (to_test, own_end) = (teller.to_test.clone(), end.clone());
+    let (to_test, own_end) = (reporter.to_test.clone(), end.clone());
     spawn("from test", move || test_side::carry_from_test(from_test, &to_host, &to_test, &fakes, &own_end))
         .map_err(failed)?;
     Ok(host)
@@ -176,21 +207,21 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
 
 /// Says why it ends, to the test and to the person who runs it.
 #[derive(Clone)]
-struct Teller {
+struct Reporter {
     to_test: ToTest,
     is_quiet: bool,
 }
 
-impl Teller {
-    fn tell(&self, failure: Failure) {
+impl Reporter {
+    fn report(&self, failure: Failure) {
         if !self.is_quiet {
             eprintln!("bulkhead test-host: {}", start::for_people(&failure));
         }
-        self.to_test.last_word(failure);
+        self.to_test.send_final_failure(failure);
     }
 
     fn give_up(&self, failure: Failure) -> ExitCode {
-        self.tell(failure);
+        self.report(failure);
         ExitCode::FAILURE
     }
 }

@@ -56,7 +56,7 @@ impl ToTest {
     }
 
     /// Why this is the end. A test that is gone does not learn it.
-    pub(crate) fn last_word(&self, failure: Failure) {
+    pub(crate) fn send_final_failure(&self, failure: Failure) {
         let _ = self.send(&Message::Response(Response::new(None, failure)));
     }
 

@@ -68,6 +68,29 @@ fn a_signal_ends_it_as_the_test_would() {
     }
 }
 
+/// The signal comes as early as there is something to leave.
+#[test]
+fn a_signal_before_the_host_runs_leaves_nothing_either() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+        let place = Place::new();
+        let mut raw = place.raw(&["--", &misbehave(), "--at-start", "never_answer_init"]);
+        until("its folder", || (place.folders() == 1).then_some(()));
+        end_by(raw.child.id(), signal);
+        assert!(raw.wait().success(), "{signal}");
+        place.wait_until_empty();
+    }
+}
+
+#[test]
+fn a_socket_before_its_name_is_refused_with_the_reason() {
+    let mut command = Command::new(program("bulkhead"));
+    command.args(["--socket", "/s", "test-host", "--", &misbehave()]);
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("--socket has no meaning here: this host is the test's own"), "{said}");
+}
+
 #[test]
 fn a_module_that_is_still_starting_does_not_hold_up_the_end() {
     let place = Place::new();

@@ -1,38 +1,32 @@
-//! The private folder of one host, in memory where the system has such a place. It is locked for as long as its host
-//! lives, and removed at the end. What a host left that was killed is removed by the next one.
+//! The private folder of a program that runs a host for a while. It is locked for as long as the program lives, and
+//! removed at its end. What one left that was killed is removed by the next one.
 
-use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use nix::unistd::geteuid;
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-/// What is in memory on most systems.
-const IN_MEMORY: &str = "/dev/shm";
-
 /// Folders of one process that are tried.
 const TRIES_MAX: u32 = 1000;
 
 /// A folder that is removed when this is dropped.
 #[derive(Debug)]
-pub(crate) struct PrivateFolder {
+pub struct PrivateFolder {
     path: PathBuf,
     /// Its lock, which no other process has while this one lives.
     _lock: File,
 }
 
 impl PrivateFolder {
-    /// Makes one in `parent`, or where files are fastest, and removes what killed hosts of this user left there.
+    /// Makes one in `parent` for `purpose`, a word of the folder's name, and removes what killed programs of this user
+    /// and purpose left there.
     ///
     /// # Errors
     /// When it cannot be made.
-    pub(crate) fn new(parent: Option<&Path>) -> io::Result<PrivateFolder> {
-        let parent = match parent {
-            Some(parent) => std::path::absolute(parent)?,
-            None => fastest(),
-        };
-        let prefix = format!("bulkhead-test-{}-", geteuid());
+    pub fn new(parent: &Path, purpose: &str) -> io::Result<PrivateFolder> {
+        let parent = std::path::absolute(parent)?;
+        let prefix = format!("bulkhead-{purpose}-{}-", geteuid());
         remove_abandoned(&parent, &prefix);
         let pid = std::process::id();
         for number in 0..TRIES_MAX {
@@ -45,12 +39,13 @@ impl PrivateFolder {
             if let Some(lock) = lock(&path) {
                 return Ok(PrivateFolder { path, _lock: lock });
             }
-            // Another host took it for abandoned in the moment before it was locked.
+            // Another program took it for abandoned in the moment before it was locked.
         }
         Err(io::Error::new(io::ErrorKind::AlreadyExists, format!("expected a free name of {TRIES_MAX}, found none")))
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
         &self.path
     }
 }
@@ -60,15 +55,9 @@ impl Drop for PrivateFolder {
         if let Err(error) = fs::remove_dir_all(&self.path)
             && error.kind() != io::ErrorKind::NotFound
         {
-            eprintln!("bulkhead test-host: cannot remove {}: {error}", self.path.display());
+            eprintln!("bulkhead: cannot remove {}: {error}", self.path.display());
         }
     }
-}
-
-fn fastest() -> PathBuf {
-    let is_in_memory = statfs(IN_MEMORY).is_ok_and(|found| found.filesystem_type() == TMPFS_MAGIC);
-    let is_writable = || nix::unistd::eaccess(IN_MEMORY, nix::unistd::AccessFlags::W_OK).is_ok();
-    if is_in_memory && is_writable() { IN_MEMORY.into() } else { std::env::temp_dir() }
 }
 
 /// The lock of a folder that is still the one at its path; `None` if another process has it or removed the folder.
@@ -82,7 +71,7 @@ fn lock(path: &Path) -> Option<File> {
     ((own.dev(), own.ino()) == (at_path.dev(), at_path.ino())).then_some(folder)
 }
 
-/// Removes folders whose hosts are gone. One that cannot be removed does no harm.
+/// Removes folders whose programs are gone. One that cannot be removed does no harm.
 fn remove_abandoned(parent: &Path, prefix: &str) {
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
         let is_candidate = entry.file_name().to_str().is_some_and(|name| name.starts_with(prefix))
@@ -90,5 +79,29 @@ fn remove_abandoned(parent: &Path, prefix: &str) {
         if is_candidate && let Some(_lock) = lock(&entry.path()) {
             let _ = fs::remove_dir_all(entry.path());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_without_a_lock_is_removed_by_the_next_and_one_with_a_lock_is_not() {
+        let parent = std::env::temp_dir().join(format!("bulkhead-private-folder-{}", std::process::id()));
+        fs::create_dir(&parent).unwrap();
+        let first = PrivateFolder::new(&parent, "a").unwrap();
+        let abandoned = parent.join(format!("bulkhead-a-{}-1-0", geteuid()));
+        let of_another_purpose = parent.join(format!("bulkhead-b-{}-1-0", geteuid()));
+        for folder in [&abandoned, &of_another_purpose] {
+            fs::create_dir(folder).unwrap();
+            fs::write(folder.join("file"), "").unwrap();
+        }
+        let second = PrivateFolder::new(&parent, "a").unwrap();
+        assert!(first.path().is_dir() && second.path().is_dir() && first.path() != second.path());
+        assert!(!abandoned.exists() && of_another_purpose.exists());
+        drop((first, second));
+        assert_eq!(fs::read_dir(&parent).unwrap().count(), 1);
+        fs::remove_dir_all(&parent).unwrap();
     }
 }
