@@ -52,7 +52,7 @@ impl Prefix {
             let script = format!(
                 "#!/bin/sh\n# {name} {version}\ncase $1 in\n\
                  man) echo '{version}' >\"$2/bulkhead.1\" && echo page >\"$2/bulkhead-call.1\" ;;\n\
-                 completions) echo \"for $2\" ;;\nesac\n"
+                 completions|__completions) echo \"for $2\" ;;\n __man) echo page ;;\nesac\n"
             );
             fs::write(folder.join(name), script).unwrap();
             fs::set_permissions(folder.join(name), fs::Permissions::from_mode(0o755)).unwrap();
@@ -244,7 +244,10 @@ fn everything_is_at_the_standard_places_with_modes_that_the_daemon_accepts() {
     }
     for name in [
         "share/man/man1/bulkhead.1",
+        "share/man/man1/bulkhead-check.1",
         "share/bash-completion/completions/bulkhead",
+        "share/bash-completion/completions/bulkhead-new",
+        "share/zsh/site-functions/_bulkhead-test-host",
         "share/zsh/site-functions/_bulkhead",
         "share/fish/vendor_completions.d/bulkhead.fish",
         "share/bulkhead/sdk/python/src/bulkhead/module.py",

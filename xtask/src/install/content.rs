@@ -30,6 +30,9 @@ pub(crate) const PACKAGES: [&str; 9] = [
 pub(crate) const PROGRAMS: [&str; 6] =
     ["bulkhead", "bulkhead-new", "bulkhead-test-host", "bulkhead-check", "module-runtime", "module-runtime-wasm"];
 
+/// The programs beside `bulkhead` that are commands of it; each writes its own manual page and completions.
+const BESIDE: [&str; 3] = ["bulkhead-new", "bulkhead-test-host", "bulkhead-check"];
+
 /// A sample module: a folder of the checkout, and its files that are installed.
 struct Sample {
     name: &'static str,
@@ -152,9 +155,23 @@ pub(crate) fn content(places: &Places, programs: &Programs, samples: bool) -> Re
     }
     let bulkhead = programs.get("bulkhead").context("bulkhead was not built")?;
     man_pages(bulkhead, places, &mut items)?;
+    let mut complete = |shell: Shell, program: &str, text: Vec<u8>| {
+        let (kind, path) = (Kind::Completion(shell.name()), places.completion(shell, program));
+        items.push(Item { kind, path, content: Content::Bytes(text), mode: READ });
+    };
     for (shell, text) in completions(bulkhead)? {
-        let content = Content::Bytes(text);
-        items.push(Item { kind: Kind::Completion(shell.name()), path: places.completion(shell), content, mode: READ });
+        complete(shell, "bulkhead", text);
+    }
+    for name in BESIDE {
+        let program = programs.get(name).with_context(|| format!("{name} was not built"))?;
+        for shell in Shell::ALL {
+            complete(shell, name, output(program, &["__completions", shell.name()])?);
+        }
+    }
+    for name in BESIDE {
+        let page = Content::Bytes(output(&programs[name], &["__man"])?);
+        let path = places.man_pages().join(format!("{name}.1"));
+        items.push(Item { kind: Kind::ManPage, path, content: page, mode: READ });
     }
     items.extend(sdk::items(places)?);
     let mut left_out = Vec::new();
@@ -257,13 +274,15 @@ pub(crate) fn programs_in(folder: &Path) -> Result<Programs> {
     Ok(programs)
 }
 
-/// What completes the commands of the program alone: it is run in a folder without others, as it offers the
-/// programs beside it as subcommands.
+/// What completes the commands of the program, and the names of those that are installed beside it: it is run in a
+/// folder without others, as it offers the programs that it finds.
 fn completions(bulkhead: &Path) -> Result<Vec<(Shell, Vec<u8>)>> {
     let folder = temporary_folder()?;
     let alone = folder.join("bulkhead");
-    let written = fs::copy(bulkhead, &alone).with_context(|| format!("cannot copy {}", bulkhead.display()));
-    let texts = written.and_then(|_| {
+    let written = fs::copy(bulkhead, &alone)
+        .with_context(|| format!("cannot copy {}", bulkhead.display()))
+        .and_then(|_| BESIDE.iter().try_for_each(|name| Ok(std::os::unix::fs::symlink(&alone, folder.join(name))?)));
+    let texts = written.and_then(|()| {
         Shell::ALL.into_iter().map(|shell| Ok((shell, output(&alone, &["completions", shell.name()])?))).collect()
     });
     let _ = fs::remove_dir_all(&folder);

@@ -120,7 +120,7 @@ fn notes(places: &Places, user: &User, setting: &Setting, upgraded: bool) -> Vec
                 .into(),
         );
     }
-    let functions = places.completion(Shell::Zsh);
+    let functions = places.completion(Shell::Zsh, "bulkhead");
     let known = ["/usr", "/usr/local"].iter().any(|prefix| places.prefix == Path::new(prefix));
     if let ("zsh", false, Some(folder)) = (setting.shell.as_str(), known, functions.parent()) {
         let folder = quoted(folder);

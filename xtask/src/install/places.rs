@@ -100,11 +100,11 @@ impl Places {
     }
 
     /// What is at the path that the shell reads.
-    pub(crate) fn completion(&self, shell: Shell) -> PathBuf {
+    pub(crate) fn completion(&self, shell: Shell, program: &str) -> PathBuf {
         self.prefix.join(match shell {
-            Shell::Bash => "share/bash-completion/completions/bulkhead",
-            Shell::Zsh => "share/zsh/site-functions/_bulkhead",
-            Shell::Fish => "share/fish/vendor_completions.d/bulkhead.fish",
+            Shell::Bash => format!("share/bash-completion/completions/{program}"),
+            Shell::Zsh => format!("share/zsh/site-functions/_{program}"),
+            Shell::Fish => format!("share/fish/vendor_completions.d/{program}.fish"),
         })
     }
 
