@@ -37,7 +37,7 @@ export declare class HostProcess {
     readonly events: Message[];
     /** What is done with a request to a fake. */
     asked: (message: Message) => void;
-    lastWord: Message | undefined;
+    finalFailure: Message | undefined;
     hasEnded: boolean;
     constructor(args: readonly string[], env: NodeJS.ProcessEnv);
     /** What it has printed on standard error. */

@@ -95,7 +95,7 @@ export class HostProcess {
     events = [];
     /** What is done with a request to a fake. */
     asked = () => { };
-    lastWord;
+    finalFailure;
     hasEnded = false;
     #child;
     #input;
@@ -176,13 +176,13 @@ export class HostProcess {
     }
     /** Why nothing can be asked of it any more. */
     fault() {
-        if (this.lastWord === undefined) {
+        if (this.finalFailure === undefined) {
             const code = this.#child.exitCode ?? this.#child.signalCode;
             return new Fault(`bulkhead test-host has ended (${code}): ${this.stderr || "it printed nothing"}`);
         }
-        const lines = this.lastWord.stderr ?? [];
+        const lines = this.finalFailure.stderr ?? [];
         const shown = lines.length === 0 ? "" : `\nits last lines:${lines.map((line) => `\n  ${line}`).join("")}`;
-        return Fault.of({ ...this.lastWord, error: `${this.lastWord.error}${shown}` });
+        return Fault.of({ ...this.finalFailure, error: `${this.finalFailure.error}${shown}` });
     }
     /** Ends it with its modules. */
     async close() {
@@ -197,7 +197,7 @@ export class HostProcess {
         if (typeof message.type === "string")
             this.events.push(message.payload);
         else if (message.id === null)
-            this.lastWord = message;
+            this.finalFailure = message;
         else
             this.#answered(message);
         this.#wake();

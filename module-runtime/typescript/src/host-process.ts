@@ -113,7 +113,7 @@ export class HostProcess {
   readonly events: Message[] = [];
   /** What is done with a request to a fake. */
   asked: (message: Message) => void = () => {};
-  lastWord: Message | undefined;
+  finalFailure: Message | undefined;
   hasEnded = false;
   readonly #child: ChildProcess;
   readonly #input: Writable;
@@ -198,13 +198,13 @@ export class HostProcess {
 
   /** Why nothing can be asked of it any more. */
   fault(): Fault {
-    if (this.lastWord === undefined) {
+    if (this.finalFailure === undefined) {
       const code = this.#child.exitCode ?? this.#child.signalCode;
       return new Fault(`bulkhead test-host has ended (${code}): ${this.stderr || "it printed nothing"}`);
     }
-    const lines: string[] = this.lastWord.stderr ?? [];
+    const lines: string[] = this.finalFailure.stderr ?? [];
     const shown = lines.length === 0 ? "" : `\nits last lines:${lines.map((line) => `\n  ${line}`).join("")}`;
-    return Fault.of({ ...this.lastWord, error: `${this.lastWord.error}${shown}` });
+    return Fault.of({ ...this.finalFailure, error: `${this.finalFailure.error}${shown}` });
   }
 
   /** Ends it with its modules. */
@@ -218,7 +218,7 @@ export class HostProcess {
   #take(message: Message): void {
     if (typeof message.type === "string" && typeof message.id === "number") return this.asked(message);
     if (typeof message.type === "string") this.events.push(message.payload as Message);
-    else if (message.id === null) this.lastWord = message;
+    else if (message.id === null) this.finalFailure = message;
     else this.#answered(message);
     this.#wake();
   }

@@ -87,7 +87,7 @@ class HostProcess:
         #: What is done with a request to a fake: it gets the message.
         self.asked: Callable[[Dict[str, Any]], None] = lambda _: None
         #: Why it ended, as it said itself.
-        self.last_word: Optional[Dict[str, Any]] = None
+        self.final_failure: Optional[Dict[str, Any]] = None
         self.has_ended = False
         self._calls: Dict[int, Call] = {}
         self._next_id = 1
@@ -147,8 +147,8 @@ class HostProcess:
 
     def ended(self) -> Error:
         """Why nothing can be asked of it any more."""
-        if self.last_word is not None:
-            error = Error.of_response(self.last_word)
+        if self.final_failure is not None:
+            error = Error.of_response(self.final_failure)
             lines = "".join(f"\n  {line}" for line in error.stderr)
             if lines:
                 error.sentence += f"\nits last lines:{lines}"
@@ -198,7 +198,7 @@ class HostProcess:
             if "type" in message:
                 self.events.append(message["payload"])
             elif message.get("id") is None:
-                self.last_word = message
+                self.final_failure = message
             else:
                 call = self._calls.get(message["id"])
                 if call is not None and message["status"] == "progress":

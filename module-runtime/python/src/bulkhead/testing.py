@@ -128,7 +128,7 @@ class TestHost:
         running, self._running = self._running, None
         if running is not None:
             printed = running.close()
-            if printed and running.last_word is None and running.events:
+            if printed and running.final_failure is None and running.events:
                 print(printed, file=sys.stderr)
 
     @property

@@ -31,7 +31,7 @@ struct State {
     last_id: u64,
     calls: HashMap<u64, Progress>,
     events: Vec<Value>,
-    last_word: Option<Failure>,
+    final_failure: Option<Failure>,
     has_ended: bool,
 }
 
@@ -252,7 +252,7 @@ impl Shared {
                 }
             },
             Message::Response(Response { id: None, status: Status::Error(failure), .. }) => {
-                state.last_word = Some(*failure);
+                state.final_failure = Some(*failure);
             }
             Message::Response(Response { id, status, .. }) => {
                 let call = id.and_then(|id| state.calls.get_mut(&id));
@@ -283,7 +283,7 @@ impl Shared {
 impl State {
     /// Why nothing can be asked any more.
     fn ended(&self) -> Error {
-        let Some(failure) = &self.last_word else {
+        let Some(failure) = &self.final_failure else {
             return Error::failed("bulkhead test-host has ended without a reason; its standard error may have one");
         };
         let mut failure = failure.clone();
