@@ -80,7 +80,8 @@ fn expected_at_start(start: &str) -> Option<(&'static str, &'static str)> {
         "init_text" => ("waiting", "protocol violation"),
         "early_request" | "ready_twice" | "reverse" | "reverse_concurrent" | "mute" | "deaf" => ("ready", ""),
         "describe_wrong_types" | "describe_too_long" | "describe_too_much" | "describe_too_many" => ("ready", ""),
-        "any_version" | "answers_events" | "wrong_schema" | "leaves_child" | "stale_lock" => ("ready", ""),
+        "any_version" | "answers_events" | "leaves_child" | "stale_lock" => ("ready", ""),
+        "wrong_schema" | "wrong_examples" | "wrong_returns" => ("ready", ""),
         "crash_when_ready" => ("waiting", "SIGSEGV"),
         "exit_when_ready" => ("stopped", "exit code 0"),
         _ => return None,
@@ -291,6 +292,8 @@ fn try_odd_one(client: &mut Caller, name: &str) {
         | "any_version"
         | "answers_events"
         | "wrong_schema"
+        | "wrong_examples"
+        | "wrong_returns"
         | "leaves_child"
         | "stale_lock" => {
             let id = call(client, 1);

@@ -51,6 +51,8 @@ pub(crate) const STARTS: &[Start] = &[
     start("any_version", "ready", "answers init with the version of the wire that it was sent, then behaves", any_version),
     start("answers_events", "ready", "is ready, and answers events that have no id as well", answers_events),
     start("wrong_schema", "ready", "declares a command whose args must have a text, and takes anything", || { describe(r#"{"name":"note","idempotent":true,"args":{"type":"object","properties":{"text":{"type":"string"}},"required":["text"],"additionalProperties":false}}"#); echo() }),
+    start("wrong_examples", "ready", "declares a command with examples that its own schemas exclude, then behaves", || { describe(r#"{"name":"note","args":{"type":"object"},"returns":{"type":"object"},"examples":[{"args":"text","returns":{}},{"args":{},"returns":[1]}]}"#); echo() }),
+    start("wrong_returns", "ready", "declares a command that returns a text, and answers with an object", || { describe(r#"{"name":"note","idempotent":true,"returns":{"type":"string"}}"#); echo() }),
     start("leaves_child", "ready", "starts a child, is ready, and does not end it with itself", || { crate::family::start_child(); ready(&init(), 1, "[]"); echo() }),
     start("stale_lock", "ready", "makes a file in its folder, refuses to start where it is, and removes it only in an orderly end", stale_lock),
     start("crash_when_ready", "crashes", "is ready, and crashes at once", || { ready(&init(), 1, "[]"); dying::die_by(nix::sys::signal::Signal::SIGSEGV) }),

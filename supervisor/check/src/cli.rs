@@ -1,7 +1,9 @@
 //! The command line.
 
+use bulkhead_command_line::parse_duration;
 use clap::Parser;
 use std::path::PathBuf;
+use std::time::Duration;
 
 const EXIT_CODES: &str = "\
 The module is run, in a process of its own and under a private host whose state directory is removed afterwards. Its \
@@ -12,11 +14,14 @@ Exit codes:
   0  every rule that applies is kept
   1  one is not
   2  usage
-  3  the check could not be made";
+  3  the check could not be made
+
+Interrupted by SIGINT, SIGTERM or SIGHUP, it stops the module, removes what it made, and ends with 128 and the number \
+of the signal.";
 
 /// Checks a module, of any kind and language, against the rules of PROTOCOL.md.
 #[derive(Debug, Parser)]
-#[command(name = "bulkhead check", version, after_help = EXIT_CODES, max_term_width = 100)]
+#[command(name = "bulkhead-check", bin_name = "bulkhead check", version, after_help = EXIT_CODES, max_term_width = 100)]
 pub(crate) struct Cli {
     /// The folder of the module, with its module.toml.
     #[arg(value_name = "DIR")]
@@ -34,9 +39,14 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "NUMBER")]
     pub(crate) seed: Option<u64>,
 
-    /// How many seconds an answer may take where the manifest has no time for it, 1 to 3600.
-    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
-    pub(crate) timeout: u64,
+    /// How long an answer may take where the manifest has no time for it: seconds, or a time such as 500ms or 2m.
+    #[arg(long, value_name = "TIME", default_value = "10", value_parser = parse_duration)]
+    pub(crate) timeout: Duration,
+
+    /// How long a process may take to end by itself with its channel, and after it has refused to start: a time as
+    /// with --timeout. That is to be at once; a slow machine or runtime is given this.
+    #[arg(long, value_name = "TIME", default_value = "3", value_parser = parse_duration)]
+    pub(crate) end_timeout: Duration,
 
     /// Prints the report as one JSON object.
     #[arg(long)]

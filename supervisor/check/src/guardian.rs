@@ -1,6 +1,7 @@
 //! A guardian of the check's own: it starts one process as a host's does, reports its end, and lets nothing of it
 //! outlive this program.
 
+use crate::interrupt::Interrupt;
 use anyhow::{Context, Result, bail};
 use bulkhead_protocol::Exit;
 use bulkhead_protocol::guardian::{DATAGRAM_BYTES_MAX, Order, Report, Spawn};
@@ -12,6 +13,7 @@ use std::io::IoSlice;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long the guardian itself may take for anything.
@@ -21,7 +23,7 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub(crate) struct Guardian {
     /// None once it was asked to end.
-    socket: Option<OwnedFd>,
+    socket: Option<Arc<OwnedFd>>,
     child: Child,
     exit: Option<Exit>,
     /// How many processes had outlived the leader, once nothing is left.
@@ -30,7 +32,7 @@ pub(crate) struct Guardian {
 
 impl Guardian {
     /// Starts one.
-    pub(crate) fn start(program: &Path) -> Result<Guardian> {
+    pub(crate) fn start(program: &Path, interrupt: &Interrupt) -> Result<Guardian> {
         let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
         // The shell moves the socket to descriptor 3, and becomes the guardian.
         let mut command = Command::new("/bin/sh");
@@ -39,6 +41,8 @@ impl Guardian {
         let child = child.with_context(|| format!("cannot start {}", program.display()))?;
         // `command` owned the guardian's end.
         drop(command);
+        let ours = Arc::new(ours);
+        interrupt.add_guardian(&ours);
         let mut guardian = Guardian { socket: Some(ours), child, exit: None, left: None };
         match guardian.report(Instant::now() + TIMEOUT)? {
             Some(Report::Hello { .. }) => Ok(guardian),

@@ -12,7 +12,7 @@ use crate::verdicts::{Holds, Verdicts};
 use anyhow::{Context, Result};
 use bulkhead_client::{Client, ClientError, command_payload};
 use bulkhead_config::{HostConfig, ModuleConfig};
-use bulkhead_host::{Host, Options};
+use bulkhead_host::{Handle, Host, Options};
 use bulkhead_protocol::{Failure, Json, Ready, Request, RequestType, Response, Status};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -43,6 +43,7 @@ struct Running {
     start: Duration,
     /// How many restarts were explained.
     restarts_seen: u64,
+    handle: Handle,
     /// Dropped last: nothing of the module is left then.
     host: Host,
 }
@@ -78,7 +79,7 @@ impl Hosted<'_> {
 
     /// Starts a host with this module alone, in a state directory of this name.
     fn run(&self, state: &str, config: ModuleConfig) -> Result<Running> {
-        let folder = self.subject.folder.path(state);
+        let folder = self.subject.path(state);
         let mut host = HostConfig::new(&folder, folder.join("control.sock"));
         host.trusted_users.clone_from(&self.subject.trusted_users);
         let name = config.name.to_string();
@@ -89,8 +90,9 @@ impl Hosted<'_> {
         let start = config.limits.start_timeout + compile + self.timeout;
         let options = Options { runtime: Some(self.subject.starter.guardian().to_owned()), ..Options::default() };
         let host = Host::start(host, vec![config], options).context("cannot start a host")?;
+        self.subject.interrupt.add_host(host.handle());
         let client = host.client().context("cannot connect to the host")?;
-        Ok(Running { client, name, timeout: self.timeout, start, restarts_seen: 0, host })
+        Ok(Running { client, name, timeout: self.timeout, start, restarts_seen: 0, handle: host.handle(), host })
     }
 
     /// The last stop, which needs no signal, and the account of the whole.
@@ -227,6 +229,9 @@ impl Running {
     fn until(&mut self, holds: impl Fn(&Value) -> bool) -> Result<Value, String> {
         let until = Instant::now() + self.start;
         loop {
+            if self.handle.has_ended() {
+                return Err("the host has ended".to_owned());
+            }
             let status = self.status();
             if holds(&status) {
                 return Ok(status);

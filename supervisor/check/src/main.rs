@@ -7,6 +7,7 @@ mod chance;
 mod cli;
 mod guardian;
 mod hosted;
+mod interrupt;
 mod process;
 mod report;
 mod rules;
@@ -18,30 +19,54 @@ mod wire;
 
 use crate::cli::Cli;
 use crate::hosted::{Hosted, Which};
+use crate::interrupt::Interrupt;
 use crate::report::Report;
 use crate::rules::Rule;
 use crate::subject::Subject;
 use crate::verdicts::Verdicts;
 use crate::wire::Wire;
 use anyhow::{Context, Result};
-use clap::Parser;
+use bulkhead_command_line::{answer, refuse_socket};
+use clap::{CommandFactory, Parser};
 use std::fs;
 use std::io::Write;
 use std::process::ExitCode;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// The exit codes of the help.
 const EXIT_FAILED: u8 = 1;
 const EXIT_USAGE: u8 = 2;
 const EXIT_NO_CHECK: u8 = 3;
+/// The number of the signal is added.
+const EXIT_SIGNAL: u8 = 128;
 
 fn main() -> ExitCode {
+    if let Some(code) = answer(Cli::command(), std::env::args_os()) {
+        return code;
+    }
     let cli = Cli::parse();
+    if let Err(fault) = refuse_socket("the module is run under a host of the check's own") {
+        eprintln!("bulkhead check: {fault}");
+        return EXIT_USAGE.into();
+    }
     if !cli.folder.join("module.toml").is_file() {
         eprintln!("bulkhead check: {}: expected a folder with a module.toml", cli.folder.display());
         return EXIT_USAGE.into();
     }
-    match check(&cli) {
+    let interrupt = match Interrupt::listen() {
+        Ok(interrupt) => interrupt,
+        Err(error) => {
+            eprintln!("bulkhead check: cannot wait for signals: {error}");
+            return EXIT_NO_CHECK.into();
+        }
+    };
+    let checked = check(&cli, &interrupt);
+    // What an interrupted check has found is no verdict.
+    if let Some(signal) = interrupt.signal() {
+        eprintln!("bulkhead check: interrupted by {signal}");
+        return ExitCode::from(EXIT_SIGNAL + signal as u8);
+    }
+    match checked.and_then(|report| print(&cli, &report)) {
         Ok(failures) => ExitCode::from(if failures == 0 { 0 } else { EXIT_FAILED }),
         Err(error) => {
             eprintln!("bulkhead check: {error:#}");
@@ -50,8 +75,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Checks, reports, and returns how many rules failed.
-fn check(cli: &Cli) -> Result<usize> {
+fn check(cli: &Cli, interrupt: &Interrupt) -> Result<Report> {
     let began = Instant::now();
     let seed = cli.seed.unwrap_or_else(seed_of_clock);
     let mut verdicts = Verdicts::default();
@@ -67,11 +91,16 @@ fn check(cli: &Cli) -> Result<usize> {
             verdicts.remarks = remarks;
             report.module = config.name.to_string();
             report.kind = config.kind.name().to_owned();
-            run(cli, seed, &Subject::new(config, &cli.trusted_users)?, &mut verdicts)?;
+            run(cli, seed, &Subject::new(config, &cli.trusted_users, interrupt)?, &mut verdicts)?;
         }
     }
     report.took = began.elapsed();
     report.verdicts = verdicts;
+    Ok(report)
+}
+
+/// Prints and writes the report, and returns how many rules failed.
+fn print(cli: &Cli, report: &Report) -> Result<usize> {
     if let Some(path) = &cli.junit {
         fs::write(path, report.junit()).with_context(|| format!("cannot write {}", path.display()))?;
     }
@@ -82,13 +111,13 @@ fn check(cli: &Cli) -> Result<usize> {
 }
 
 fn run(cli: &Cli, seed: u64, subject: &Subject, verdicts: &mut Verdicts) -> Result<()> {
-    let timeout = Duration::from_secs(cli.timeout);
+    let (timeout, end_timeout) = (cli.timeout, cli.end_timeout);
     let which = match (cli.skip_commands, cli.all_commands) {
         (true, _) => Which::None,
         (false, true) => Which::All,
         (false, false) => Which::Idempotent,
     };
-    let greeted = Wire { subject, verdicts, timeout }.check()?;
+    let greeted = Wire { subject, verdicts, timeout, end_timeout }.check()?;
     if let Some((ready, start_took)) = greeted {
         Hosted { subject, verdicts, timeout, ready: &ready, start_took, which, seed }.check()?;
     }

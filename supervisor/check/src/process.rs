@@ -64,7 +64,7 @@ type Tail = VecDeque<u8>;
 impl Process {
     /// Starts one, without sending anything.
     pub(crate) fn start(subject: &Subject, frame_bytes_max: usize) -> Result<Process> {
-        let mut guardian = Guardian::start(subject.starter.guardian())?;
+        let mut guardian = Guardian::start(subject.starter.guardian(), &subject.interrupt)?;
         let order = subject.order(RUN);
         let printed = Arc::new(Mutex::new(Tail::new()));
         let (stderr_ours, stderr) = pipe2(OFlag::O_CLOEXEC)?;

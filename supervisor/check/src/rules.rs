@@ -35,6 +35,7 @@ rules! {
     Init, "init", "init", "it answers init with what it is";
     InitTime, "init-time", "the-life-of-a-module", "it is ready within start_timeout";
     Described, "described", "init", "what its commands say of themselves can be kept";
+    Examples, "examples", "init", "its examples are what its schemas take and return";
     OtherVersion, "other-version", "versions", "it refuses another version of the wire, or answers with its own";
     Frames, "frames", "strictness", "all that it sends are frames with messages";
     Output, "output", "what-a-module-is-given", "what it prints does not disturb its channel";
@@ -58,6 +59,7 @@ rules! {
     Ready, "ready", "the-life-of-a-module", "it becomes ready under a host";
     Query, "query", "query-and-mutation", "it answers a query";
     Commands, "commands", "rules", "its commands are answered, and it lives on";
+    Returns, "returns", "init", "its answers are what its schemas say they return";
     WrongArguments, "wrong-arguments", "init", "it refuses arguments that its schemas exclude";
     KillIdle, "kill-idle", "after-an-end", "killed when idle, its next process works";
     KillInRequest, "kill-in-request", "after-an-end", "killed in a request, its next process works";

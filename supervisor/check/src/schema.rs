@@ -1,11 +1,13 @@
-//! The JSON Schema of a command's arguments (2020-12): which values it takes, and values that it takes or excludes. It
-//! knows the keywords that describe types of arguments. Of a schema with others it says that it does not know, and
+//! The JSON Schemas by which a command describes itself (2020-12): which values one takes, and values that it takes or
+//! excludes. It knows the keywords that describe types of arguments. Of a schema with others it says that it does not know, and
 //! never guesses.
 
+mod described;
 mod fits;
 mod right;
 mod wrong;
 
+pub(crate) use described::{Described, Example};
 pub(crate) use fits::Fits;
 
 use serde_json::Value;
@@ -13,7 +15,7 @@ use serde_json::Value;
 /// How far references, and types within types, are followed.
 const DEPTH_MAX: usize = 24;
 
-/// The schema of a command's arguments.
+/// The schema of a command's arguments, or of its answer's data.
 #[derive(Clone, Debug)]
 pub(crate) struct Schema {
     root: Value,

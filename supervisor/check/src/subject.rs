@@ -1,7 +1,9 @@
 //! The module that is checked: its manifest, how its processes are started, and the folders of the check's own, which
 //! are removed at the end.
 
+use crate::interrupt::Interrupt;
 use anyhow::{Context, Result};
+use bulkhead_command_line::PrivateFolder;
 use bulkhead_config::{Environment, ModuleConfig, Problems, RestartPolicy};
 use bulkhead_host::{Starter, Surroundings};
 use bulkhead_protocol::guardian::Spawn;
@@ -10,6 +12,9 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// The word of the folder's name.
+const PURPOSE: &str = "check";
+
 /// The module.
 #[derive(Debug)]
 pub(crate) struct Subject {
@@ -17,13 +22,10 @@ pub(crate) struct Subject {
     pub(crate) config: ModuleConfig,
     pub(crate) starter: Starter,
     /// The folder of the check.
-    pub(crate) folder: Folder,
+    folder: PrivateFolder,
     pub(crate) trusted_users: Vec<u32>,
+    pub(crate) interrupt: Interrupt,
 }
-
-/// A folder that is gone with this value.
-#[derive(Debug)]
-pub(crate) struct Folder(PathBuf);
 
 /// Reads the manifest, and says what of it is not followed here.
 pub(crate) fn manifest(folder: &Path, trusted_users: &[u32]) -> Result<(ModuleConfig, Vec<String>), Problems> {
@@ -47,58 +49,37 @@ pub(crate) fn manifest(folder: &Path, trusted_users: &[u32]) -> Result<(ModuleCo
 
 impl Subject {
     /// Prepares the check of a module.
-    pub(crate) fn new(config: ModuleConfig, trusted_users: &[u32]) -> Result<Subject> {
+    pub(crate) fn new(config: ModuleConfig, trusted_users: &[u32], interrupt: &Interrupt) -> Result<Subject> {
         let starter = Starter::find(None, trusted_users, &config)?;
-        let folder = Folder::new()?;
+        let parent = std::env::temp_dir();
+        let folder = PrivateFolder::new(&parent, PURPOSE)
+            .with_context(|| format!("cannot make a folder in {}", parent.display()))?;
+        let (trusted_users, interrupt) = (trusted_users.to_vec(), interrupt.clone());
+        let subject = Subject { config, starter, folder, trusted_users, interrupt };
         // With the folder of data, which the guardian makes only below one that is there.
-        private_folder(&folder.path("data"))?;
-        private_folder(&folder.path("wasm"))?;
-        Ok(Subject { config, starter, folder, trusted_users: trusted_users.to_vec() })
+        private_folder(&subject.path("data"))?;
+        private_folder(&subject.path("wasm"))?;
+        Ok(subject)
     }
 
     /// The order to start a process, as a host would give it.
     pub(crate) fn order(&self, run: u64) -> Spawn {
         let surroundings = Surroundings {
-            wasm_cache: self.folder.path("wasm"),
+            wasm_cache: self.path("wasm"),
             data_dir: self.data_dir(),
             tree: format!("check-{}", std::process::id()),
         };
         self.starter.order(&self.config, run, &surroundings)
     }
 
+    /// A path in the folder of the check.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
     /// The folder of the module's own.
     pub(crate) fn data_dir(&self) -> PathBuf {
-        self.folder.path("data").join(self.config.name.as_str())
-    }
-}
-
-impl Folder {
-    fn new() -> Result<Folder> {
-        let of_process = format!("bulkhead-check-{}", std::process::id());
-        // One of the same name may be left of a check that was killed.
-        for number in 0..1000 {
-            let path = std::env::temp_dir().join(format!("{of_process}-{number}"));
-            match fs::DirBuilder::new().mode(0o700).create(&path) {
-                Ok(()) => return Ok(Folder(path)),
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error).with_context(|| format!("cannot make the folder {}", path.display())),
-            }
-        }
-        anyhow::bail!(
-            "expected a free name for a folder in {}; remove bulkhead-check-* there",
-            std::env::temp_dir().display()
-        )
-    }
-
-    /// A path in it.
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+        self.path("data").join(self.config.name.as_str())
     }
 }
 

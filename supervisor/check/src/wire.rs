@@ -19,6 +19,8 @@ pub(crate) struct Wire<'a> {
     pub(crate) verdicts: &'a mut Verdicts,
     /// How long an answer may take where the manifest has no time for it.
     pub(crate) timeout: Duration,
+    /// How long a process may take to end by itself with its channel, or after it has refused to start.
+    pub(crate) end_timeout: Duration,
 }
 
 impl Wire<'_> {
@@ -66,9 +68,6 @@ impl Wire<'_> {
         }
     }
 }
-
-/// How long a process may take to end with its channel. It is to be at once; a slow machine is given this.
-const AT_ONCE: Duration = Duration::from_secs(3);
 
 /// The version that every session but one speaks.
 const VERSION: u32 = PROTOCOL_VERSION;

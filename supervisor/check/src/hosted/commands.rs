@@ -3,11 +3,10 @@
 use super::{Hosted, Outcome, Running};
 use crate::chance::Chance;
 use crate::rules::Rule;
-use crate::schema::{Fits, Schema};
+use crate::schema::{Described, Example, Fits, Schema};
 use crate::verdicts::{Holds, cut};
 use anyhow::Result;
 use bulkhead_client::command_payload;
-use bulkhead_protocol::details::Detail;
 use bulkhead_protocol::{Command, Json, Request, RequestType, Status};
 use serde_json::Value;
 use std::time::Duration;
@@ -30,15 +29,9 @@ pub(crate) enum Which {
     All,
 }
 
-/// A schema of arguments, and the examples beside it.
-struct Described {
-    schema: Schema,
-    examples: Vec<Value>,
-}
-
 impl Hosted<'_> {
     pub(super) fn commands(&mut self, running: &mut Running) -> Result<()> {
-        let rules = [Rule::Commands, Rule::WrongArguments];
+        let rules = [Rule::Commands, Rule::Returns, Rule::WrongArguments];
         let why_none = match self.which {
             _ if self.ready.commands.is_empty() => Some("it declares no commands"),
             Which::None => Some("--skip-commands leaves out all"),
@@ -68,16 +61,17 @@ impl Hosted<'_> {
         running.restarts_seen = before;
         for command in called {
             let mut chance = Chance::new(self.seed);
-            match self.described(command) {
-                Some(described) => {
-                    self.right(running, command, &described, &mut chance);
-                    self.wrong(running, command, &described.schema, &mut chance);
+            let described = Described::of(command);
+            let returns = described.as_ref().and_then(|described| described.returns.as_ref());
+            match described.as_ref().and_then(|described| Some((described.args.as_ref()?, &described.examples))) {
+                Some((args, examples)) => {
+                    self.right(running, command, (args, examples), returns, &mut chance);
+                    self.wrong(running, command, args, &mut chance);
                 }
-                None => {
-                    self.call(running, Rule::Commands, &command.name, "null", "an answer", Outcome::is_answered);
-                }
+                None => self.call_as_described(running, command, "null", returns),
             }
         }
+        self.verdicts.leave_out(Rule::Returns, "no command that was called and succeeded says what it returns");
         self.verdicts.leave_out(Rule::WrongArguments, "no command that was called has a schema that excludes anything");
         std::thread::sleep(AFTERMATH);
         let status = running.status();
@@ -90,36 +84,40 @@ impl Hosted<'_> {
         Ok(())
     }
 
-    /// What a command says of its arguments. Examples that its own schema excludes are noted.
-    fn described(&mut self, command: &Command) -> Option<Described> {
-        let details = command.details.as_ref()?;
-        let member = |wanted: Detail| details.kept().find(|(detail, _)| *detail == wanted).map(|(_, json)| json);
-        let schema = Schema::new(member(Detail::Args)?.read().ok()?);
-        let mut examples = Vec::new();
-        let listed: Vec<Value> = member(Detail::Examples).and_then(|json| json.read().ok()).unwrap_or_default();
-        for args in listed.into_iter().filter_map(|mut example| example.get_mut("args").map(Value::take)) {
-            if schema.fits(&args) == Fits::No {
-                let sent = format!("init; command {}, an example", command.name);
-                self.verdicts.fail(Rule::Described, &sent, "args that its own schema takes", &args.to_string());
-            } else {
-                examples.push(args);
-            }
-        }
-        Some(Described { schema, examples })
-    }
-
-    fn right(&mut self, running: &mut Running, command: &Command, described: &Described, chance: &mut Chance) {
-        let mut values = described.examples.clone();
-        values.extend(described.schema.least(chance));
-        values.extend((0..BY_CHANCE).filter_map(|_| described.schema.some(chance)));
+    fn right(
+        &mut self,
+        running: &mut Running,
+        command: &Command,
+        (args, examples): (&Schema, &[Example]),
+        returns: Option<&Schema>,
+        chance: &mut Chance,
+    ) {
+        // An example that its own schema excludes fails a rule of its own.
+        let of_examples = examples.iter().filter_map(|example| example.args.clone());
+        let mut values: Vec<Value> = of_examples.filter(|value| args.fits(value) != Fits::No).collect();
+        values.extend(args.least(chance));
+        values.extend((0..BY_CHANCE).filter_map(|_| args.some(chance)));
         values.dedup();
         if values.is_empty() {
             let remark = format!("{}: no arguments can be made from its schema, and it has no examples", command.name);
             self.verdicts.remarks.push(remark);
         }
         for value in values {
-            self.call(running, Rule::Commands, &command.name, &value.to_string(), "an answer", Outcome::is_answered);
+            self.call_as_described(running, command, &value.to_string(), returns);
         }
+    }
+
+    /// Calls a command with arguments that it takes; the data of a success is to be what the command says it returns.
+    fn call_as_described(&mut self, running: &mut Running, command: &Command, args: &str, returns: Option<&Schema>) {
+        let outcome = self.call(running, Rule::Commands, &command.name, args, "an answer", Outcome::is_answered);
+        let (Some(schema), Outcome::Answered(Status::Success(data))) = (returns, &outcome) else { return };
+        let holds = match data.read().map(|value: Value| schema.fits(&value)) {
+            Ok(Fits::Yes) => Holds::Yes,
+            Ok(Fits::No) => Holds::No,
+            Ok(Fits::Unknown) | Err(_) => return,
+        };
+        let sent = format!("command {}", command_payload(&command.name, args).as_str());
+        self.verdicts.judge(Rule::Returns, holds, &sent, "data that its schema returns describes", &outcome.shown());
     }
 
     fn wrong(&mut self, running: &mut Running, command: &Command, schema: &Schema, chance: &mut Chance) {
@@ -138,7 +136,7 @@ impl Hosted<'_> {
         args: &str,
         expected: &str,
         is_right: impl Fn(&Outcome) -> bool,
-    ) {
+    ) -> Outcome {
         let payload = command_payload(name, args);
         let request = Request::new(None, RequestType::Command, Json::clone(&payload)).to(&*running.name);
         let outcome = running.request(&request);
@@ -155,5 +153,6 @@ impl Hosted<'_> {
             self.verdicts.fail(rule, &sent, "an answer, and a process that lives on", &found);
         }
         running.restarts_seen = running.restarts();
+        outcome
     }
 }

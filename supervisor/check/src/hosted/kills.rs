@@ -112,7 +112,7 @@ impl Hosted<'_> {
     /// chosen. A process that is ready too soon is tried again and killed sooner.
     pub(super) fn kill_in_init(&mut self) -> Result<()> {
         let (rule, sent) = (Rule::KillInInit, "SIGKILL before the answer to init");
-        let marker = self.subject.folder.path("stopped-once");
+        let marker = self.subject.path("stopped-once");
         let mut running = self.run("state-init", self.stopped_first(&marker.to_string_lossy()))?;
         let mut was_hit = false;
         for delay in [self.start_took / 2, self.start_took / 4, Duration::ZERO] {

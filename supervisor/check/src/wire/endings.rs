@@ -1,6 +1,6 @@
 //! How a process ends: by `shutdown`, with its channel, and in the middle of a frame.
 
-use super::{AT_ONCE, Wire, shown};
+use super::{Wire, shown};
 use crate::rules::Rule;
 use crate::verdicts::Holds;
 use anyhow::Result;
@@ -52,8 +52,8 @@ impl Wire<'_> {
     pub(super) fn end_of_the_channel(&mut self) -> Result<()> {
         let Some(mut session) = self.ready(Rule::ChannelEnd)? else { return Ok(()) };
         session.process.close();
-        let exit = session.process.exit(AT_ONCE)?;
-        let expected = format!("an exit with 0, at once (within {} s)", AT_ONCE.as_secs());
+        let exit = session.process.exit(self.end_timeout)?;
+        let expected = format!("an exit with 0, at once (within {} s)", self.end_timeout.as_secs_f64());
         let holds = Holds::from(exit == Some(Exit::Code(0)));
         self.verdicts.judge(Rule::ChannelEnd, holds, "the end of the channel", &expected, &ended(exit.as_ref()));
         if exit.is_some() {
@@ -86,8 +86,8 @@ impl Wire<'_> {
 
     /// With whatever code, and by no signal.
     fn ends_by_itself(&mut self, session: &mut crate::session::Session, rule: Rule, sent: &str) -> Result<()> {
-        let exit = session.process.exit(AT_ONCE)?;
-        let expected = format!("an exit within {} s, with any code", AT_ONCE.as_secs());
+        let exit = session.process.exit(self.end_timeout)?;
+        let expected = format!("an exit within {} s, with any code", self.end_timeout.as_secs_f64());
         let holds = Holds::from(matches!(exit, Some(Exit::Code(_))));
         self.verdicts.judge(rule, holds, sent, &expected, &ended(exit.as_ref()));
         Ok(())

@@ -2,14 +2,12 @@
 
 use super::{VERSION, Wire, shown};
 use crate::rules::Rule;
+use crate::schema::{Described, Fits};
 use crate::session::{Missing, Session};
 use crate::verdicts::Holds;
 use anyhow::Result;
-use bulkhead_protocol::{Ready, Status};
+use bulkhead_protocol::{Command, Ready, Status};
 use std::time::{Duration, Instant};
-
-/// How long a process that refused `init` may take to exit, and what a slow machine adds.
-const EXIT_AFTER_REFUSAL: Duration = Duration::from_secs(3);
 
 /// No module speaks this version.
 const OTHER_VERSION: u32 = 9999;
@@ -70,7 +68,8 @@ impl Wire<'_> {
             } else {
                 "its commands say no more than their names"
             };
-            return self.verdicts.leave_out(Rule::Described, reason);
+            [Rule::Described, Rule::Examples].iter().for_each(|rule| self.verdicts.leave_out(*rule, reason));
+            return;
         }
         self.verdicts.keep(Rule::Described);
         for (command, details) in described {
@@ -82,6 +81,30 @@ impl Wire<'_> {
                     "a member of the right type and length",
                     &dropped.fault.to_string(),
                 );
+            }
+        }
+        ready.commands.iter().for_each(|command| self.examples(command));
+        self.verdicts.leave_out(Rule::Examples, "no command has an example of what a schema of it describes");
+    }
+
+    /// What an example says of the arguments and of the answer, beside the command's schema of each.
+    fn examples(&mut self, command: &Command) {
+        let Some(described) = Described::of(command) else { return };
+        for (number, example) in (1..).zip(&described.examples) {
+            let parts = [
+                (&described.args, &example.args, "args", "takes"),
+                (&described.returns, &example.returns, "returns", "describes"),
+            ];
+            for (schema, value, member, verb) in parts {
+                let (Some(schema), Some(value)) = (schema, value) else { continue };
+                let holds = match schema.fits(value) {
+                    Fits::Yes => Holds::Yes,
+                    Fits::No => Holds::No,
+                    Fits::Unknown => continue,
+                };
+                let sent = format!("init; command {}, example {number}, {member}", command.name);
+                let expected = format!("a value that its own schema {member} {verb}");
+                self.verdicts.judge(Rule::Examples, holds, &sent, &expected, &value.to_string());
             }
         }
     }
@@ -100,7 +123,7 @@ impl Wire<'_> {
                 self.verdicts.judge(Rule::OtherVersion, own(data).into(), &sent, expected, &shown(&answer));
             }
             Ok(Status::Error(_)) | Err(Missing::Ended | Missing::Leaving) => {
-                let exit = session.process.exit(EXIT_AFTER_REFUSAL)?;
+                let exit = session.process.exit(self.end_timeout)?;
                 let is_in_order = matches!(exit, Some(bulkhead_protocol::Exit::Code(code)) if code != 0);
                 let found = exit.map_or_else(|| "it lives on".to_owned(), |exit| format!("it ended with {exit}"));
                 let expected = "an error, and an exit with another code than 0";

@@ -1,6 +1,6 @@
 //! A conversation with an idle process, and then with one that has requests in a row.
 
-use super::{AT_ONCE, Wire, shown};
+use super::{Wire, shown};
 use crate::rules::Rule;
 use crate::session::{FRAME_BYTES_MAX, Missing, Session, UNKNOWN_COMMAND};
 use crate::verdicts::Holds;
@@ -29,7 +29,7 @@ impl Wire<'_> {
         self.close_account(&mut session);
         // In order, so that the next process finds nothing that a kill left.
         session.process.close();
-        session.process.exit(AT_ONCE)?;
+        session.process.exit(self.end_timeout)?;
         Ok(())
     }
 

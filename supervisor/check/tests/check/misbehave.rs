@@ -8,6 +8,12 @@ use std::collections::BTreeSet;
 const LIMITS: &str = "[limits]\nstart_timeout = \"2s\"\nstop_timeout = \"300ms\"\nterm_timeout = \"300ms\"\n\
     cancel_grace = \"300ms\"\n";
 
+/// The options for what is known to fail: a slow machine adds failures, and takes none away.
+const SHORT: [&str; 6] = ["--timeout", "300ms", "--end-timeout", "1s", "--seed", "1"];
+
+/// The options where what does not fail counts, too: nothing of it waits for a module, so a slow machine has time.
+const EXACT: [&str; 4] = ["--timeout", "30s", "--seed", "1"];
+
 /// What `misbehave` does from its start on, and the rules that it breaks by that and perhaps by what follows.
 const STARTS: &[(&str, &[&str])] = &[
     ("exit_during_init", &["init"]),
@@ -24,6 +30,8 @@ const STARTS: &[(&str, &[&str])] = &[
     ("early_request", &["unknown-command", "unknown-type"]),
     ("answers_events", &["silent-event"]),
     ("wrong_schema", &["wrong-arguments"]),
+    ("wrong_examples", &["examples"]),
+    ("wrong_returns", &["returns"]),
     ("leaves_child", &["nothing-left"]),
     ("stale_lock", &["kill-idle", "kill-in-init"]),
     (
@@ -57,15 +65,15 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("ready", "what is ready on the wire is ready under a host: the rule finds what differs between the two"),
 ];
 
-fn checked(start: &str) -> Value {
+fn checked(start: &str, words: &[&str]) -> Value {
     let folder = Folder::misbehave(&format!("env = {{ MISBEHAVE_AT_START = \"{start}\" }}\n{LIMITS}"));
-    report(folder.path(), &["--timeout", "1", "--seed", "1"])
+    report(folder.path(), words)
 }
 
 /// A few at a time: they mostly wait.
 #[test]
 fn each_way_to_start_badly_fails_the_rules_that_it_breaks() {
-    for some in STARTS.chunks(18) {
+    for some in STARTS.chunks(20) {
         std::thread::scope(|scope| {
             for (start, expected) in some {
                 scope.spawn(move || fails(start, expected));
@@ -75,7 +83,7 @@ fn each_way_to_start_badly_fails_the_rules_that_it_breaks() {
 }
 
 fn fails(start: &str, expected: &[&str]) {
-    let report = checked(start);
+    let report = checked(start, &SHORT);
     let failed = with_verdict(&report, "failed");
     let missing: Vec<_> = expected.iter().filter(|rule| !failed.contains(rule)).collect();
     assert!(missing.is_empty(), "{start} should fail {missing:?}, and fails {failed:?}: {report:#}");
@@ -103,8 +111,13 @@ fn a_seed_makes_the_same_arguments_again_and_another_one_others() {
 
 #[test]
 fn a_module_with_one_fault_fails_no_other_rules() {
-    for (start, expected) in [("answers_events", &["silent-event"][..]), ("wrong_schema", &["wrong-arguments"])] {
-        let report = checked(start);
+    for (start, expected) in [
+        ("answers_events", &["silent-event"][..]),
+        ("wrong_schema", &["wrong-arguments"]),
+        ("wrong_examples", &["examples"]),
+        ("wrong_returns", &["returns"]),
+    ] {
+        let report = checked(start, &EXACT);
         // It answers whatever it is asked with a success.
         let others = ["unknown-type", "unknown-command"];
         let failed: Vec<&str> =
@@ -148,7 +161,7 @@ fn a_command_that_is_answered_and_ends_its_process_is_named_and_the_next_one_is_
 /// Some of its commands say that they are idempotent, and end or block every process that is given one.
 #[test]
 fn a_command_that_hangs_or_crashes_fails_its_rule_and_the_check_goes_on() {
-    let report = report(Folder::misbehave(LIMITS).path(), &["--timeout", "1", "--seed", "1"]);
+    let report = report(Folder::misbehave(LIMITS).path(), &["--timeout", "1s", "--seed", "1"]);
     assert_eq!(with_verdict(&report, "failed"), ["commands"], "{report:#}");
     let rule = report["rules"].as_array().unwrap().iter().find(|rule| rule["rule"] == "commands").unwrap();
     let faults = rule["faults"].to_string();

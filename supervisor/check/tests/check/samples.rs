@@ -15,11 +15,16 @@ fn keeps_all_but(folder: &Path, words: &[&str], left_out: &[&str]) -> Value {
 }
 
 /// Of a module that says nothing of its commands but their names.
-const PLAIN: [&str; 2] = ["described", "wrong-arguments"];
+const PLAIN: [&str; 4] = ["described", "examples", "returns", "wrong-arguments"];
+
+/// Of one that describes its commands, and has no example.
+const WITHOUT_EXAMPLES: [&str; 1] = ["examples"];
 
 #[test]
 fn a_program_in_rust_keeps_every_rule() {
-    for (name, left_out) in [("specimen", &PLAIN[..]), ("test-minimal", &[]), ("research-log", &[])] {
+    for (name, left_out) in
+        [("specimen", &PLAIN[..]), ("test-minimal", &WITHOUT_EXAMPLES), ("research-log", &[])]
+    {
         keeps_all_but(Folder::of_sample(name).path(), &[], left_out);
     }
 }
@@ -40,7 +45,7 @@ fn a_library_keeps_every_rule() {
         "[module]\nname = \"minimal\"\nversion = \"1\"\ntype = \"native\"\nlibrary = \"{}\"\n",
         library.display()
     );
-    keeps_all_but(Folder::new(&manifest).path(), &[], &[]);
+    keeps_all_but(Folder::new(&manifest).path(), &[], &WITHOUT_EXAMPLES);
 }
 
 #[test]
@@ -50,11 +55,12 @@ fn webassembly_keeps_every_rule() {
 
 #[test]
 fn a_filter_keeps_every_rule() {
-    let without_commands = ["described", "order", "commands", "wrong-arguments"];
+    let without_commands = ["described", "examples", "order", "commands", "returns", "wrong-arguments"];
     keeps_all_but(&modules().join("shell-greeter"), &[], &without_commands);
     match runs("jq") {
         true => {
-            let left_out = ["described", "order", "unknown-command", "commands", "wrong-arguments"];
+            let left_out =
+                ["described", "examples", "order", "unknown-command", "commands", "returns", "wrong-arguments"];
             keeps_all_but(&modules().join("jq-filter"), &[], &left_out);
         }
         false => eprintln!("skipped: the filter in jq, because jq cannot be run"),
@@ -70,7 +76,7 @@ fn a_module_in_python_keeps_every_rule_and_its_described_commands_refuse_what_th
     let remarks = report["remarks"].to_string();
     assert!(remarks.contains("really called: count, audit, about"), "{remarks}");
     assert!(remarks.contains("not called, as --all-commands was not given: put, take"), "{remarks}");
-    keeps_all_but(&modules().join("specimen-python"), &[], &["event", "silent-event"]);
+    keeps_all_but(&modules().join("specimen-python"), &[], &["examples", "event", "silent-event"]);
 }
 
 #[test]
@@ -78,7 +84,7 @@ fn a_module_in_typescript_keeps_every_rule() {
     if !runs("node") {
         return eprintln!("skipped: the module in TypeScript, because node cannot be run");
     }
-    keeps_all_but(&modules().join("specimen-typescript"), &[], &["event", "silent-event"]);
+    keeps_all_but(&modules().join("specimen-typescript"), &[], &["examples", "event", "silent-event", "returns"]);
 }
 
 /// The modules that were written from the page alone, and the one of its tutorial.
@@ -88,7 +94,7 @@ fn the_examples_of_the_protocols_page_keep_every_rule() {
     let examples = modules().join("../docs/examples");
     let read = |name: &str| std::fs::read_to_string(examples.join(name)).unwrap();
     let tutorial = PAGE.split_once("```python\n").unwrap().1.split_once("```").unwrap().0.to_owned();
-    let without_idempotent = ["described", "commands", "wrong-arguments"];
+    let without_idempotent = ["described", "examples", "commands", "returns", "wrong-arguments"];
     for (interpreter, name, text, transport, left_out) in [
         ("python3", "echo.py", read("echo.py"), "socket", &PLAIN[..]),
         ("python3", "echo.py", read("echo.py"), "stdio", &PLAIN),
@@ -126,7 +132,7 @@ fn the_sample_in_typescript_keeps_every_rule_where_node_takes_typescript() {
 
 #[test]
 fn no_command_is_called_where_none_may_be() {
-    let without = ["query", "commands", "wrong-arguments"];
+    let without = ["query", "commands", "returns", "wrong-arguments"];
     let report = keeps_all_but(Folder::of_sample("research-log").path(), &["--skip-commands"], &without);
     assert!(!report["remarks"].to_string().contains("really called"), "{report:#}");
 }

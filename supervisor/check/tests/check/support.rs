@@ -65,10 +65,15 @@ pub(crate) fn modules() -> PathBuf {
 
 /// Runs the program.
 pub(crate) fn check(folder: &Path, words: &[&str]) -> Output {
+    command(folder, words).output().expect("the program can be started")
+}
+
+/// The program with these words.
+pub(crate) fn command(folder: &Path, words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bulkhead-check"));
     command.arg(folder).args(words).env("BULKHEAD_RUNTIME", program("module-runtime"));
     command.args(owners_of_checkout().iter().map(|owner| format!("--trust-user={owner}")));
-    command.output().expect("the program can be started")
+    command
 }
 
 /// Runs the program, and reads its report.
