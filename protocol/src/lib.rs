@@ -19,6 +19,8 @@ mod escape;
 pub mod event;
 pub mod exit_code;
 pub mod frame;
+// A module that is WebAssembly has no processes, and a path there is no text of bytes.
+#[cfg(unix)]
 pub mod guardian;
 mod held;
 pub mod init;
