@@ -1,7 +1,8 @@
 //! What a message costs by kind of module, how long each takes to start, and what its process weighs,
 //! beside an executable in the same run.
 //!
-//! `cargo bench -p bulkhead-bench --bench kinds`
+//! `cargo bench -p bulkhead-bench --bench kinds`; names of modules after it, as in `kinds -- python python-sdk`, measure
+//! these alone, beside the executable.
 
 use bulkhead_bench::figures::{Latencies, grouped, heading, median, row};
 use bulkhead_bench::kinds::{self, Kind, Started};
@@ -28,11 +29,21 @@ fn main() -> Result<(), Failed> {
     let programs = Programs::build_all_kinds()?;
     let folder = std::env::temp_dir().join(format!("bulkhead-bench-kinds-{}", std::process::id()));
     fs::create_dir_all(&folder)?;
-    let (kinds, skipped) = kinds::all(&programs, &folder)?;
+    let (mut kinds, skipped) = kinds::all(&programs, &folder)?;
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    if let Some(unknown) = wanted.iter().find(|name| !kinds.iter().any(|kind| kind.module == **name)) {
+        let known: Vec<&str> = kinds.iter().map(|kind| kind.module).collect();
+        return Err(format!("{unknown}: expected one of {}", known.join(", ")).into());
+    }
+    let base = kinds[0].module;
+    kinds.retain(|kind| wanted.is_empty() || kind.module == base || wanted.iter().any(|name| name == kind.module));
     for reason in skipped {
         println!("skipped: {reason}");
     }
-    let measured = messages(&programs, &kinds).and_then(|()| starts(&kinds, &folder)).and_then(|()| memory(&kinds));
+    let measured = messages(&programs, &kinds)
+        .and_then(|()| straight(&kinds))
+        .and_then(|()| starts(&kinds, &folder))
+        .and_then(|()| memory(&kinds));
     fs::remove_dir_all(&folder)?;
     measured
 }
@@ -82,6 +93,32 @@ fn messages(programs: &Programs, kinds: &[Kind]) -> Result<(), Failed> {
     let rates: Vec<f64> = rates.into_iter().map(median).collect();
     for (kind, rate) in kinds.iter().zip(&rates) {
         row(kind.what, &[format!("{:.2}", rate / rates[0]), grouped(*rate)]);
+    }
+    Ok(())
+}
+
+/// One caller with one request in flight, at the process itself: nothing of a host is in it.
+fn straight(kinds: &[Kind]) -> Result<(), Failed> {
+    let pinned = cores::one();
+    let mut started =
+        kinds.iter().map(|kind| Ok(Started::start(&kind.words)?.0)).collect::<Result<Vec<_>, Failed>>()?;
+    let mut rounds: Vec<Vec<f64>> = vec![Vec::new(); kinds.len()];
+    for round in 0..=ROUNDS {
+        for ((kind, started), rounds) in kinds.iter().zip(&mut started).zip(&mut rounds) {
+            let latencies = started.caller.latencies(&frames::command(kind.module, "echo"), CALLS_ALONE)?;
+            if round > 0 {
+                rounds.push(latencies.percentile(0.5));
+            }
+        }
+    }
+    let place = if pinned.is_some() { "on one core" } else { "not pinned, as the system does not allow it" };
+    heading(&format!("The same without a host, one in flight; {place}"), &["ratio p50", "p50 µs", "to no SDK"]);
+    let middle: Vec<f64> = rounds.into_iter().map(median).collect();
+    let of = |name: &str| kinds.iter().zip(&middle).find(|(kind, _)| kind.module == name).map(|(_, p50)| *p50);
+    for (kind, p50) in kinds.iter().zip(&middle) {
+        let beside = kind.module.strip_suffix("-sdk").and_then(of);
+        let beside = beside.map_or_else(String::new, |bare| format!("{:.2}", p50 / bare));
+        row(kind.what, &[format!("{:.2}", p50 / middle[0]), format!("{p50:.1}"), beside]);
     }
     Ok(())
 }
