@@ -22,9 +22,7 @@ const WITHOUT_EXAMPLES: [&str; 1] = ["examples"];
 
 #[test]
 fn a_program_in_rust_keeps_every_rule() {
-    for (name, left_out) in
-        [("specimen", &PLAIN[..]), ("test-minimal", &WITHOUT_EXAMPLES), ("research-log", &[])]
-    {
+    for (name, left_out) in [("specimen", &PLAIN[..]), ("test-minimal", &WITHOUT_EXAMPLES), ("research-log", &[])] {
         keeps_all_but(Folder::of_sample(name).path(), &[], left_out);
     }
 }

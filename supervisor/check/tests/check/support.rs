@@ -2,10 +2,12 @@
 
 use bulkhead_tests::{owners_of_checkout, program};
 use serde_json::Value;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A folder with one module, which is gone with this value.
@@ -63,6 +65,20 @@ pub(crate) fn modules() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../modules")
 }
 
+/// The folders of programs, that of the interpreter itself first: what chooses among several versions of Python by a
+/// script takes longer at each start than most checks.
+fn path() -> &'static OsStr {
+    static PATH: OnceLock<OsString> = OnceLock::new();
+    PATH.get_or_init(|| {
+        let asked = Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output();
+        let said = asked.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+        let folder = Path::new(said.trim()).parent().filter(|folder| folder.is_absolute()).map(Path::to_owned);
+        let others = std::env::var_os("PATH").unwrap_or_default();
+        let all = folder.into_iter().chain(std::env::split_paths(&others));
+        std::env::join_paths(all).expect("they are folders of a list")
+    })
+}
+
 /// Runs the program.
 pub(crate) fn check(folder: &Path, words: &[&str]) -> Output {
     command(folder, words).output().expect("the program can be started")
@@ -72,6 +88,7 @@ pub(crate) fn check(folder: &Path, words: &[&str]) -> Output {
 pub(crate) fn command(folder: &Path, words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bulkhead-check"));
     command.arg(folder).args(words).env("BULKHEAD_RUNTIME", program("module-runtime"));
+    command.env("PATH", path());
     command.args(owners_of_checkout().iter().map(|owner| format!("--trust-user={owner}")));
     command
 }
