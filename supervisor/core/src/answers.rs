@@ -7,6 +7,7 @@ use crate::{
     delivery::{ProcessFate, delivery_verdict},
     ids::{Caller, RequestId, RunId},
     in_flight::HeadChange,
+    layer1::CommitNumber,
     request::{RequestEntry, RequestState},
     requests::Closed,
     time::Time,
@@ -17,7 +18,18 @@ use bulkhead_protocol::{Delivery, ErrorCode, Failure, Response, Status};
 impl Core {
     /// Answers the caller, once; the module may not be done with the request.
     pub(crate) fn reply(&mut self, id: RequestId, status: Status) {
-        let Some(Closed { deadline, recipient, seen }) = self.requests.close(id) else { return };
+        let Some(closed) = self.requests.close(id) else { return };
+        self.reply_closed(id, closed, status);
+    }
+
+    /// As [`Core::reply`], to a request that nothing but its caller waits for, and that is forgotten with it.
+    pub(crate) fn end(&mut self, id: RequestId, status: Status) {
+        let Some(closed) = self.requests.end(id) else { return };
+        self.reply_closed(id, closed, status);
+    }
+
+    fn reply_closed(&mut self, id: RequestId, closed: Closed, status: Status) {
+        let Closed { deadline, recipient, seen } = closed;
         self.timers.clear(deadline, Timer::Deadline(id));
         if let Some(to) = recipient {
             self.callers.close(to);
@@ -31,8 +43,7 @@ impl Core {
     /// As [`Core::reply`]; the work itself has ended as well.
     pub(crate) fn answer(&mut self, id: RequestId, status: Status) {
         let Some(entry) = self.requests.get(id) else { return };
-        let (is_stored_event, may_lead) = (entry.event.is_some(), entry.message.key.is_some());
-        if !(is_stored_event || may_lead) {
+        if !entry.is_awaited_by_others() {
             self.reply(id, status);
             return;
         }
@@ -54,7 +65,8 @@ impl Core {
             Some(RequestEntry { state: RequestState::InFlight { run, .. }, .. }) if *run == run_id
         );
         if mine && !run.has_disclaimed(id) {
-            self.answered(now, run_id, id, response.status);
+            let seen = run.seen;
+            self.answered(now, run_id, id, response.status, seen);
             return;
         }
         let control = run.controls.iter().position(|(control, _)| *control == id);
@@ -72,16 +84,15 @@ impl Core {
         }
     }
 
-    fn answered(&mut self, now: Time, run_id: RunId, id: RequestId, status: Status) {
+    /// `seen` is the newest commit that the process can have seen.
+    fn answered(&mut self, now: Time, run_id: RunId, id: RequestId, status: Status, seen: CommitNumber) {
         if let Status::Progress(data) = status {
-            let entry = self.requests.begun(id);
-            if let Some(to) = entry.recipient {
-                let seen = self.runs.get(&run_id).map_or(entry.seen, |run| run.seen);
+            if let Some(to) = self.requests.begun(id).recipient {
                 self.reply_progress(to, id, seen, data);
             }
             return;
         }
-        let entry = self.requests.saw(id, self.runs[&run_id].seen);
+        let entry = self.requests.saw(id, seen);
         let module_id = entry.module;
         if entry.is_plain() {
             self.conclude(id, of_module(status));

@@ -100,7 +100,13 @@ impl RequestEntry {
     /// Whether its answer is its only effect: it asked nothing of the store, and has neither a key
     /// nor a stream that waits for it.
     pub(crate) fn is_plain(&self) -> bool {
-        matches!(self.unit, Unit::Empty) && self.message.key.is_none() && self.event.is_none()
+        matches!(self.unit, Unit::Empty) && !self.is_awaited_by_others()
+    }
+
+    /// Whether its answer may be one for others than its caller: those that join it by its key, or the stream that it
+    /// came from.
+    pub(crate) fn is_awaited_by_others(&self) -> bool {
+        self.message.key.is_some() || self.event.is_some()
     }
 
     pub(crate) fn is_event(&self) -> bool {

@@ -93,9 +93,12 @@ impl Requests {
     /// A request is not wanted any more: it is answered now, or its caller has gone. It has a recipient only the first
     /// time.
     pub(crate) fn close(&mut self, id: RequestId) -> Option<Closed> {
-        let entry = self.by_id.get_mut(&id)?;
-        entry.wanted = false;
-        Some(Closed { deadline: entry.deadline, recipient: entry.recipient.take(), seen: entry.seen })
+        self.by_id.get_mut(&id).map(RequestEntry::close)
+    }
+
+    /// As [`Requests::close`] and [`Requests::remove`] in one: nothing else rests on the request.
+    pub(crate) fn end(&mut self, id: RequestId) -> Option<Closed> {
+        self.by_id.remove(&id).map(|mut entry| entry.close())
     }
 
     /// Its caller wants a request to stop. Returns whether it had said so before.
@@ -273,6 +276,11 @@ impl Index<RequestId> for Requests {
 }
 
 impl RequestEntry {
+    fn close(&mut self) -> Closed {
+        self.wanted = false;
+        Closed { deadline: self.deadline, recipient: self.recipient.take(), seen: self.seen }
+    }
+
     fn queued(&mut self) -> Queued {
         self.state = RequestState::Queued;
         Queued { module: self.module, held: self.held }

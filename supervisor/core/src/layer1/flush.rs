@@ -197,7 +197,7 @@ impl Core {
     /// the disk. The request is forgotten with that.
     pub(crate) fn conclude(&mut self, id: RequestId, status: Status) {
         let Some(entry) = self.requests.get(id) else { return };
-        let (module, seen) = (entry.module, entry.seen);
+        let (module, seen, is_awaited_by_others) = (entry.module, entry.seen, entry.is_awaited_by_others());
         let when = if is_for_client(entry) { self.layer1.held_answers.when(seen) } else { When::Now };
         let status = match when {
             When::Flushed => {
@@ -208,6 +208,9 @@ impl Core {
             When::Now => status,
             When::Never(failure) => failure.into(),
         };
+        if !is_awaited_by_others {
+            return self.end(id, status);
+        }
         self.answer(id, status);
         self.requests.remove(id);
     }
