@@ -193,7 +193,7 @@ impl Core {
             Phase::Compiling { until, permit_until, .. } => {
                 Some(permit_until.map_or(until, |permit| permit.min(until)))
             }
-            Phase::Ready { .. } => Some(self.health_due(run)),
+            Phase::Ready { .. } => Some(run.health_due(&self.requests)),
             Phase::Killing | Phase::Exited => None,
         };
         // While a tracer is looked for, and for a moment after one was found, no timeout counts.

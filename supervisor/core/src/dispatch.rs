@@ -9,7 +9,7 @@ use crate::{
     request::{RequestEntry, RequestState},
     requests::{Queued, Sent},
     routing::refused,
-    run::{Phase, Role},
+    run::Role,
     slots::SlotState,
     time::Time,
     timers::Timer,
@@ -26,35 +26,14 @@ impl Core {
         recipient: Option<Recipient>,
         message: Request,
     ) -> Result<(), Failure> {
-        if !self.modules[module_id].is_available() {
+        let module = &self.modules[module_id];
+        if !module.is_available() {
             let reason = self.why_unavailable(now, module_id);
             return Err(refused(ErrorCode::ModuleUnavailable, reason));
         }
-        self.check_room(module_id, REQUEST_BYTES + message.payload.held_bytes())?;
+        module.check_room(REQUEST_BYTES + message.payload.held_bytes())?;
         self.register(now, module_id, recipient, message, RequestState::Queued);
         self.pump(now, module_id);
-        Ok(())
-    }
-
-    /// Checks that one more request of this size may wait for a module.
-    pub(crate) fn check_room(&self, module_id: ModuleId, bytes: usize) -> Result<(), Failure> {
-        let module = &self.modules[module_id];
-        let rules = module.spec.rules;
-        let (waiting, waiting_bytes) = module.queue.load();
-        if waiting >= rules.queue_max {
-            let name = &module.spec.name;
-            let reason = format!("{name} has {} requests waiting, which is its limit", rules.queue_max);
-            return Err(refused(ErrorCode::Overloaded, reason));
-        }
-        if waiting_bytes.saturating_add(bytes) > rules.queue_bytes_max && waiting > 0 {
-            let name = &module.spec.name;
-            let most = rules.queue_bytes_max;
-            let reason = format!(
-                "{name} has {waiting_bytes} bytes waiting, and {bytes} more would be above its limit of {most} \
-                 (limits.queue_bytes_max)"
-            );
-            return Err(refused(ErrorCode::Overloaded, reason));
-        }
         Ok(())
     }
 
@@ -67,18 +46,19 @@ impl Core {
         message: Request,
         state: RequestState,
     ) -> RequestId {
+        let key_caller = match (&message.key, recipient) {
+            (Some(_), Some(recipient)) => self.key_caller(recipient.caller),
+            _ => None,
+        };
         let module = self.modules.get_mut(module_id).expect("names and modules agree");
-        let rules = module.spec.rules;
         let timeout = match message.kind {
             RequestType::Event => EVENT_TIMEOUT,
-            _ => message.deadline_ms.map_or(rules.deadline_default, Duration::from_millis),
+            _ => message.deadline_ms.map_or(module.spec.rules.deadline_default, Duration::from_millis),
         };
         let deadline = now + timeout;
         let id = self.ids.request();
         let mut entry = RequestEntry::new(module_id, recipient, message, deadline, state);
-        if entry.message.key.is_some() {
-            entry.key_caller = recipient.and_then(|recipient| self.key_caller(recipient.caller));
-        }
+        entry.key_caller = key_caller;
         if let Some(recipient) = recipient {
             if let Caller::Run(run) = recipient.caller {
                 entry.seen = self.runs.get(&run).map_or(entry.seen, |run| run.seen);
@@ -86,7 +66,6 @@ impl Core {
             self.callers.open(recipient, Outstanding::Request(id), entry.held);
         }
         self.timers.set(deadline, Timer::Deadline(id));
-        let module = self.modules.get_mut(module_id).expect("it was there above");
         if entry.state == RequestState::Queued {
             module.queue.push_back(id, entry.held);
         } else {
@@ -134,8 +113,9 @@ impl Core {
         let run = self.runs.get_mut(&run_id).expect("the caller chose it");
         run.seen = run.seen.max(seen);
         run.in_flight.push(id, bytes);
+        let is_head = run.in_flight.len() == 1;
         self.act(Action::Send { run: run_id, request: id });
-        if self.runs[&run_id].in_flight.len() == 1 {
+        if is_head {
             self.head_changed(now, run_id);
         }
     }
@@ -153,12 +133,13 @@ impl Core {
         run.head_since = now;
         run.deadline_mark = None;
         run.overdue_sampled = false;
-        if run.spec.rules.cpu_time_max.is_some() {
-            self.message_began(run_id);
-        }
+        let sampling = run.spec.rules.cpu_time_max.and_then(|_| run.message_began());
         // A timer that fires too early is set again then; only one that is too late must be moved.
-        let run = &self.runs[&run_id];
-        if matches!(run.phase, Phase::Ready { .. }) && run.timer.is_none_or(|at| self.health_due(run) < at) {
+        let is_late = run.is_ready() && run.timer.is_none_or(|at| run.health_due(&self.requests) < at);
+        if let Some(sampling) = sampling {
+            self.sample(run_id, sampling);
+        }
+        if is_late {
             self.arm(run_id);
         }
     }

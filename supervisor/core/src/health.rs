@@ -7,33 +7,42 @@ use crate::{
     exit_class::Cause,
     ids::RunId,
     limits::SAMPLE_RETRY,
+    requests::Requests,
     run::{CpuMark, Phase, Ping, Run, Sampling},
     time::Time,
 };
 use std::time::Duration;
 
-impl Core {
+impl Run {
     /// When a ready process is to be looked at next.
-    pub(crate) fn health_due(&self, run: &Run) -> Time {
-        let rules = &run.spec.rules;
-        let due = match (self.overdue_at(run), run.ping) {
-            (Some(overdue_at), _) if !run.overdue_sampled => overdue_at,
+    pub(crate) fn health_due(&self, requests: &Requests) -> Time {
+        let rules = &self.spec.rules;
+        let due = match (self.overdue_at(requests), self.ping) {
+            (Some(overdue_at), _) if !self.overdue_sampled => overdue_at,
             (Some(overdue_at), _) => overdue_at + rules.cancel_grace,
             (None, Some(ping)) => ping.sent + rules.ping_timeout,
-            (None, None) => run.last_heard + rules.ping_interval,
+            (None, None) => self.last_heard + rules.ping_interval,
         };
-        run.message_check.map_or(due, |check| check.min(due))
+        self.message_check.map_or(due, |check| check.min(due))
     }
 
     /// When the request that a process works on should be done: at its deadline, or at once when it
     /// became the first only after that. The grace comes on top.
-    pub(crate) fn overdue_at(&self, run: &Run) -> Option<Time> {
-        let head = self.requests.get(run.in_flight.head()?)?;
-        let rules = &run.spec.rules;
-        let own = if head.is_event() { run.head_since + rules.deadline_default } else { head.deadline };
-        Some(own.max(run.head_since))
+    pub(crate) fn overdue_at(&self, requests: &Requests) -> Option<Time> {
+        let head = requests.get(self.in_flight.head()?)?;
+        let own = if head.is_event() { self.head_since + self.spec.rules.deadline_default } else { head.deadline };
+        Some(own.max(self.head_since))
     }
 
+    /// The first request in flight is another one, and its CPU time is limited. Returns what is to be measured.
+    pub(crate) fn message_began(&mut self) -> Option<Sampling> {
+        self.message_mark = None;
+        self.message_check = None;
+        self.in_flight.head().map(Sampling::MessageBegan)
+    }
+}
+
+impl Core {
     /// A frame came from a module that no other method gets: it lives.
     pub fn handle_heard(&mut self, now: Time, run_id: RunId) {
         if let Some(run) = self.runs.get_mut(&run_id) {
@@ -52,7 +61,7 @@ impl Core {
             }
         }
         let run = &self.runs[&run_id];
-        let overdue_at = self.overdue_at(run);
+        let overdue_at = run.overdue_at(&self.requests);
         if overdue_at.is_some_and(|at| at <= now) && !run.overdue_sampled {
             self.runs.get_mut(&run_id).expect("it was there above").overdue_sampled = true;
             self.sample(run_id, Sampling::Deadline);
@@ -94,19 +103,9 @@ impl Core {
         self.kill(now, run_id, Some(Cause::Hung(cause)));
     }
 
-    fn sample(&mut self, run_id: RunId, what_for: Sampling) {
+    pub(crate) fn sample(&mut self, run_id: RunId, what_for: Sampling) {
         self.runs.get_mut(&run_id).expect("the caller has it").samplings.push_back(what_for);
         self.act(Action::Sample(run_id));
-    }
-
-    /// The first request in flight is another one, and its CPU time is limited.
-    pub(crate) fn message_began(&mut self, run_id: RunId) {
-        let run = self.runs.get_mut(&run_id).expect("the caller has it");
-        run.message_mark = None;
-        run.message_check = None;
-        if let Some(head) = run.in_flight.head() {
-            self.sample(run_id, Sampling::MessageBegan(head));
-        }
     }
 
     /// The answer to [`Action::Sample`]: the CPU time that the process has used since its start, or

@@ -49,7 +49,7 @@ impl Core {
 
     fn make_good(&mut self, now: Time, run_id: RunId, gap: Duration) {
         let run = &self.runs[&run_id];
-        let is_overdue = self.overdue_at(run).is_some_and(|at| at <= now);
+        let is_overdue = run.overdue_at(&self.requests).is_some_and(|at| at <= now);
         let run = self.runs.get_mut(&run_id).expect("it was there a line ago");
         let later = |at: Time| (at + gap).min(now);
         match &mut run.phase {

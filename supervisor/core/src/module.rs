@@ -8,12 +8,14 @@ use crate::{
     layer1::Precedence,
     queue::Queue,
     requests::AtStore,
+    routing::refused,
     run::Role,
     slots::{Slot, Slots},
     spec::ModuleSpec,
     time::Time,
     waiters::Goal,
 };
+use bulkhead_protocol::{ErrorCode, Failure};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -86,6 +88,27 @@ impl Module {
     /// Whether a request may wait here: something is running or will be.
     pub(crate) fn is_available(&self) -> bool {
         self.desired == Desired::Running && self.slots.with_role(Role::Active).any(Slot::is_live)
+    }
+
+    /// Checks that one more request of this size may wait for it.
+    pub(crate) fn check_room(&self, bytes: usize) -> Result<(), Failure> {
+        let rules = &self.spec.rules;
+        let (waiting, waiting_bytes) = self.queue.load();
+        if waiting >= rules.queue_max {
+            let name = &self.spec.name;
+            let reason = format!("{name} has {} requests waiting, which is its limit", rules.queue_max);
+            return Err(refused(ErrorCode::Overloaded, reason));
+        }
+        if waiting_bytes.saturating_add(bytes) > rules.queue_bytes_max && waiting > 0 {
+            let name = &self.spec.name;
+            let most = rules.queue_bytes_max;
+            let reason = format!(
+                "{name} has {waiting_bytes} bytes waiting, and {bytes} more would be above its limit of {most} \
+                 (limits.queue_bytes_max)"
+            );
+            return Err(refused(ErrorCode::Overloaded, reason));
+        }
+        Ok(())
     }
 
     /// Whether requests for it are still at the store.

@@ -322,7 +322,7 @@ impl Core {
         let why =
             if run.in_flight.is_empty() { "if it stays silent" } else { "if the request in progress takes that long" };
         let action = if run.in_flight.is_empty() { "ping" } else { "kill" };
-        Some(NextStep { action, after: Some(self.health_due(run).since(now)), why: why.into() })
+        Some(NextStep { action, after: Some(run.health_due(&self.requests).since(now)), why: why.into() })
     }
 
     /// Why a module takes no requests, and what to do.

@@ -55,7 +55,7 @@ impl Core {
             let reason = self.why_unavailable(now, module_id);
             return Err(refused(ErrorCode::ModuleUnavailable, reason));
         }
-        self.check_room(module_id, REQUEST_BYTES + message.payload.held_bytes())?;
+        module.check_room(REQUEST_BYTES + message.payload.held_bytes())?;
         let caller = self.key_caller(to.caller);
         let key = scoped(caller, &message).expect("the caller saw that it has a key");
         let Some(running) = self.layer1.keys.get(&key) else {
