@@ -1,20 +1,20 @@
 //! Maps whose keys are numbers that the host gave out itself, or that a caller gave to its own
-//! requests.
+//! requests, or names of modules.
 //!
 //! Every message is looked up several times, so a number is mixed by one multiplication instead of
-//! the standard hasher's many steps. The standard hasher resists keys that are chosen to collide;
-//! here only a caller's own numbers are chosen by others, they are in a map of that caller's
-//! own, and the caller may have only so many of them open.
+//! the standard hasher's many steps, and a name by one for each eight bytes. The standard hasher resists keys that
+//! are chosen to collide; here only a caller's own numbers are chosen by others, they are in a map of that caller's
+//! own, and the caller may have only so many of them open. The names are the operator's: others only look them up.
 
 use std::{
     collections::HashMap,
     hash::{BuildHasherDefault, Hasher},
 };
 
-/// A map from numbers.
+/// A map from numbers or names.
 pub type IdMap<K, V> = HashMap<K, V, BuildHasherDefault<IdHasher>>;
 
-/// Mixes a number, or a few that belong together.
+/// Mixes a number, or a few that belong together, or a name.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct IdHasher(u64);
 
@@ -24,8 +24,12 @@ const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl Hasher for IdHasher {
     fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(u64::from(*byte));
+        let (words, rest) = bytes.as_chunks();
+        for word in words {
+            self.write_u64(u64::from_le_bytes(*word));
+        }
+        if !rest.is_empty() {
+            self.write_u64(rest.iter().fold(0, |word, byte| (word << 8) | u64::from(*byte)));
         }
     }
 
@@ -55,6 +59,16 @@ mod tests {
         for shift in 0..48 {
             let buckets: HashSet<u64> = (0..1024u64).map(|n| builder.hash_one(n << shift) % 4096).collect();
             assert!(buckets.len() > 600, "at distance 2^{shift} only {} places are used", buckets.len());
+        }
+    }
+
+    #[test]
+    fn names_that_differ_anywhere_are_spread_over_the_buckets_of_a_map() {
+        let builder = BuildHasherDefault::<IdHasher>::default();
+        for (before, after) in [("", ""), ("module-", ""), ("", "-of-a-long-name"), ("a-long-name-of-a-", "-module")] {
+            let names = (0..1024).map(|n| format!("{before}{n}{after}"));
+            let buckets: HashSet<u64> = names.map(|name| builder.hash_one(name.as_str()) % 4096).collect();
+            assert!(buckets.len() > 600, "{before}N{after}: only {} places are used", buckets.len());
         }
     }
 }

@@ -1,14 +1,14 @@
 //! All modules, by id and by name. The two indexes change together.
 
-use crate::{ids::ModuleId, module::Module, steps::Table};
+use crate::{id_map::IdMap, ids::ModuleId, module::Module, steps::Table};
 use bulkhead_protocol::ModuleName;
-use std::{borrow::Borrow, collections::HashMap, hash::Hash, ops::Index};
+use std::{borrow::Borrow, hash::Hash, ops::Index};
 
 /// The table of modules.
 #[derive(Debug, Default)]
 pub(crate) struct Modules {
     by_id: Table<ModuleId, Module>,
-    by_name: HashMap<ModuleName, ModuleId>,
+    by_name: IdMap<ModuleName, ModuleId>,
 }
 
 impl Modules {
