@@ -129,19 +129,25 @@ impl Clients {
         client.held_bytes = held;
     }
 
-    /// Brings the sums in line with what waits for this client.
-    pub(crate) fn weigh_output(&mut self, id: ClientId) {
-        let Some(client) = self.by_id.get_mut(&id) else { return };
+    /// Brings the sums in line with what waits for this client. Returns how many bytes that are.
+    pub(crate) fn weigh_output(&mut self, id: ClientId) -> usize {
+        let Some(client) = self.by_id.get_mut(&id) else { return 0 };
         let output = client.link.output_held_bytes();
         self.output_bytes = self.output_bytes - client.output_bytes + output;
         client.output_bytes = output;
+        client.link.pending_bytes()
     }
 
-    /// Which client must be cut off now that this one has got more to read, and why: itself, if more waits for it than
-    /// may, or the one that reads least, if too much waits for all together.
-    pub(crate) fn too_slow(&self, id: ClientId, frame_bytes_max: usize, all_max: usize) -> Option<(ClientId, String)> {
+    /// Which client must be cut off now that so much waits for this one, and why: itself, if that is more than may, or
+    /// the one that reads least, if too much waits for all together.
+    pub(crate) fn too_slow(
+        &self,
+        id: ClientId,
+        pending: usize,
+        frame_bytes_max: usize,
+        all_max: usize,
+    ) -> Option<(ClientId, String)> {
         let most = OUTPUT_BYTES_MAX + frame_bytes_max;
-        let pending = self.by_id.get(&id).map_or(0, |client| client.link.pending_bytes());
         if pending > most {
             let reason = format!(
                 "it leaves {pending} bytes of answers unread, of {most} at most: read answers as they come, or ask for \

@@ -371,6 +371,11 @@ impl Link {
         (self.end, self.has_ended, self.refused) = (None, true, None);
     }
 
+    /// There is something to write. Returns whether the link is to be put on the list of those for which that is so.
+    pub(crate) fn becomes_dirty(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_dirty, true)
+    }
+
     /// Remembers that the frame that was pushed last carries this request.
     pub(crate) fn note_request(&mut self, request: RequestId) {
         self.unsent.push_back((self.output.end(), request));

@@ -129,6 +129,10 @@ impl<T> Histories<T> {
 
     /// Whether so much waits for a caller that it may not ask for more.
     pub(crate) fn is_full_of(&self, caller: Caller) -> bool {
+        // This is called for each message.
+        if self.in_progress.is_none() && self.waiting.is_empty() {
+            return false;
+        }
         self.all().filter(|waiting| waiting.who.caller == caller).count() >= OF_CLIENT_MAX
     }
 

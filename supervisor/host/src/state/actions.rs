@@ -142,7 +142,9 @@ impl HostState {
         match process.link.push(|out| out.push_request(&outgoing, payload, most)) {
             Ok(()) => {
                 process.link.note_request(request);
-                self.mark_dirty(LinkId::Run(run));
+                if process.link.becomes_dirty() {
+                    self.dirty.push_back(LinkId::Run(run));
+                }
             }
             Err(error) => {
                 let failure = Failure::new(ErrorCode::FrameTooLarge, error.to_string());
@@ -198,17 +200,7 @@ impl HostState {
 
     pub(super) fn respond(&mut self, to: LinkId, response: &Response) {
         let most = self.config.frame_bytes_max + REWRITE_BYTES_MAX;
-        if let LinkId::Run(run) = to
-            && self.processes.get(&run).is_none_or(|process| process.is_cut_off)
-        {
-            return;
-        }
-        if let LinkId::Client(client) = to
-            && self.clients.by_id.get(&client).is_none_or(|client| client.is_cut_off)
-        {
-            return;
-        }
-        let Some(link) = self.link(to) else { return };
+        let Some(link) = self.open_link(to) else { return };
         if let Err(error) = link.push(|out| out.push_response(response, most)) {
             let Some(shorter) = shorter(response, &error) else {
                 tracing::warn!("something that is followed does not fit into a frame and is left out: {error}");
@@ -216,7 +208,9 @@ impl HostState {
             };
             link.push(|out| out.push_response(&shorter, most)).expect("an error with a short sentence fits");
         }
-        self.mark_dirty(to);
+        if link.becomes_dirty() {
+            self.dirty.push_back(to);
+        }
         self.more_waits(to);
     }
 

@@ -42,6 +42,11 @@ impl Faults {
         self.unread = reasons.to_vec();
     }
 
+    /// Whether all that was found is loaded.
+    fn are_none(&self) -> bool {
+        self.faulty.is_empty() && self.passed_over.is_empty()
+    }
+
     /// Why there is no module of this name, if it may be one of those that are not loaded. One whose name could not be
     /// read has that of its folder here, and so has a folder that is no module.
     pub(crate) fn explain(&self, name: &str) -> Option<Failure> {
@@ -106,7 +111,7 @@ impl HostState {
     /// Why something cannot be asked of a module that the core does not know, where the files say more than that.
     /// The addresses of the host itself are no modules, whatever folders have their names.
     pub(crate) fn check_loaded(&self, name: &str) -> Result<(), Failure> {
-        match self.core.knows(name) || RESERVED.contains(&name) {
+        match self.faults.are_none() || self.core.knows(name) || RESERVED.contains(&name) {
             true => Ok(()),
             false => self.faults.explain(name).map_or(Ok(()), Err),
         }

@@ -14,10 +14,20 @@ impl HostState {
         }
     }
 
+    /// As [`HostState::link`]; one that is cut off gets nothing more.
+    pub(super) fn open_link(&mut self, id: LinkId) -> Option<&mut Link> {
+        match id {
+            LinkId::Client(client) => {
+                self.clients.by_id.get_mut(&client).filter(|client| !client.is_cut_off).map(|client| &mut client.link)
+            }
+            LinkId::Run(run) => {
+                self.processes.get_mut(&run).filter(|process| !process.is_cut_off).map(|process| &mut process.link)
+            }
+        }
+    }
+
     pub(super) fn mark_dirty(&mut self, id: LinkId) {
-        if let Some(link) = self.link(id)
-            && !std::mem::replace(&mut link.is_dirty, true)
-        {
+        if self.link(id).is_some_and(Link::becomes_dirty) {
             self.dirty.push_back(id);
         }
     }
@@ -86,9 +96,9 @@ impl HostState {
     pub(super) fn more_waits(&mut self, id: LinkId) {
         match id {
             LinkId::Client(id) => {
-                self.clients.weigh_output(id);
+                let pending = self.clients.weigh_output(id);
                 if let Some((slow, reason)) =
-                    self.clients.too_slow(id, self.config.frame_bytes_max, self.config.clients_bytes_max)
+                    self.clients.too_slow(id, pending, self.config.frame_bytes_max, self.config.clients_bytes_max)
                 {
                     self.cut_off(slow, reason);
                 }
@@ -112,10 +122,9 @@ impl HostState {
             self.pages.may_go_on |= self.pages.are_for_modules;
             return;
         };
-        self.clients.weigh_output(id);
+        let pending = self.clients.weigh_output(id);
         let is_full = self.has_long_answers_to_come(Caller::Client(id));
         let Some(client) = self.clients.by_id.get_mut(&id) else { return };
-        let pending = client.link.pending_bytes();
         client.active_at = self.now;
         if client.follows && pending <= clients::OUTPUT_HIGH_WATER_BYTES / 2 {
             self.pages.may_go_on = true;
