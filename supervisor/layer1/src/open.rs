@@ -141,6 +141,16 @@ pub enum OpenError {
         /// What the system or SQLite says.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// SQLite keeps to another journal than the log that commits go to.
+    #[error(
+        "{path} has no write-ahead log: expected the journal mode wal, found {found}; put the state directory on a disk of this machine"
+    )]
+    NoLog {
+        /// The database.
+        path: PathBuf,
+        /// The journal mode that SQLite keeps to.
+        found: String,
+    },
     /// A declaration cannot be followed.
     #[error("the declarations for {path} cannot be followed: {reason}")]
     Declaration {
@@ -233,11 +243,11 @@ pub(crate) fn lock(path: &Path) -> Result<Lock, OpenError> {
 }
 
 /// Opens the connection that writes, after a check of the file. One of an older version that is longer than
-/// `migrated_bytes_max` is refused.
-pub(crate) fn open_writer(path: &Path, migrated_bytes_max: u64) -> Result<Connection, OpenError> {
+/// `migrated_bytes_max` is refused. Gives the version of its tables as they were found, 0 for a new file.
+pub(crate) fn open_writer(path: &Path, migrated_bytes_max: u64) -> Result<(Connection, i64), OpenError> {
     let fail = |error| OpenError::of_sqlite(path, error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
-    let (mut connection, _) = open_checked(path, flags, |version| {
+    let (mut connection, version) = open_checked(path, flags, |version| {
         let bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
         let (path, known) = (path.to_owned(), SCHEMA_VERSION);
         match version > 0 && version < i64::from(known) && bytes > migrated_bytes_max {
@@ -246,7 +256,7 @@ pub(crate) fn open_writer(path: &Path, migrated_bytes_max: u64) -> Result<Connec
         }
     })?;
     configure_writer(&mut connection).map_err(fail)?;
-    Ok(connection)
+    Ok((connection, version))
 }
 
 /// Opens the database, of this version or an older one, for one who has it alone: its log is empty, and goes when this
@@ -285,18 +295,17 @@ fn open_checked(
     Ok((connection, version))
 }
 
-/// Leaves the flushes to the caller from now on, and gives the log that is to be flushed. None: the file system
-/// bears no write-ahead log, and SQLite flushes each commit as before.
-pub(crate) fn take_over_flushes(connection: &Connection, path: &Path) -> Result<Option<File>, OpenError> {
+/// Leaves the flushes to the caller from now on, and gives the log that is to be flushed.
+pub(crate) fn take_over_flushes(connection: &Connection, path: &Path) -> Result<File, OpenError> {
     let fail = |error| OpenError::of_sqlite(path, error);
-    let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).map_err(fail)?;
-    if mode != "wal" {
-        return Ok(None);
+    let found: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).map_err(fail)?;
+    if found != "wal" {
+        return Err(OpenError::NoLog { path: path.to_owned(), found });
     }
     let name = beside(path, "-wal");
     let log = File::open(&name).map_err(|error| OpenError::of_io(&name, error))?;
     connection.pragma_update(None, "synchronous", "normal").map_err(fail)?;
-    Ok(Some(log))
+    Ok(log)
 }
 
 /// Brings what an earlier host has left in the log onto the disk: its last flush may have failed, after which the
@@ -417,8 +426,9 @@ fn identify(connection: &Connection, path: &Path) -> Result<i64, OpenError> {
 
 /// What makes the commits of the opening survive a power cut, and bounds memory and log.
 fn configure_writer(connection: &mut Connection) -> rusqlite::Result<()> {
-    connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0))?;
-    // Without a write-ahead log, a commit is that the journal is removed: with less than this, that is not flushed.
+    // To its end: the mode is its first row, and the change is committed after that, which may fail.
+    connection.execute_batch("PRAGMA journal_mode = wal")?;
+    // Of this change alone, the commit is that a journal is removed: with less than this, that is not flushed.
     connection.pragma_update(None, "synchronous", "extra")?;
     connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
     // It replaces the function by which SQLite carries the log over by itself, which hides the errors of that.

@@ -8,6 +8,7 @@ use crate::{
     job::{Job, JobId, Sender},
     open::{Lock, OpenError, lock, open_reader, open_writer, take_over_flushes},
     outcome::Outcome,
+    schema::SCHEMA_VERSION,
     settings::Settings,
     tables::{clock, epochs::Epoch},
     threads::{Durability, Finished, Shared, queue::Task, reader::Reader, writer::Writer},
@@ -27,6 +28,7 @@ use std::{
 /// An open store. Dropping it closes it.
 pub struct Layer1 {
     epochs: Vec<Epoch>,
+    migrated: Option<i64>,
     shared: Arc<Shared>,
     readers: Mutex<Vec<JoinHandle<()>>>,
     writer: Mutex<Option<JoinHandle<rusqlite::Result<Connection>>>>,
@@ -63,7 +65,8 @@ impl Layer1 {
         let path = settings.path.clone();
         let lock = lock(&path)?;
         remove_leftovers(&path);
-        let mut connection = open_writer(&path, settings.migrated_bytes_max)?;
+        let (mut connection, version) = open_writer(&path, settings.migrated_bytes_max)?;
+        let migrated = (1..i64::from(SCHEMA_VERSION)).contains(&version).then_some(version);
         let Opened { epochs, mark, trace } = continuation::establish(&mut connection, &path)?;
         let declarations = Declarations::establish(&mut connection, &settings)?;
         let count = settings.readers.max(1);
@@ -92,13 +95,26 @@ impl Layer1 {
         let flusher =
             Builder::new().name("layer1-flush".into()).spawn(move || flushing.flush_until_end()).map_err(io)?;
         readers.push(flusher);
-        Ok(Layer1 { epochs, shared, readers: Mutex::new(readers), writer: Mutex::new(Some(writer)), _lock: lock })
+        Ok(Layer1 {
+            epochs,
+            migrated,
+            shared,
+            readers: Mutex::new(readers),
+            writer: Mutex::new(Some(writer)),
+            _lock: lock,
+        })
     }
 
     /// The histories that cursors of events may belong to, oldest first. The last one is in force; each before it
     /// holds up to where the next one began. There is always one.
     pub fn epochs(&self) -> &[Epoch] {
         &self.epochs
+    }
+
+    /// The version that the tables had before they were changed to those of this version, if they were: such a file
+    /// keeps its length until it is compacted.
+    pub fn migrated(&self) -> Option<i64> {
+        self.migrated
     }
 
     /// Does a job on the caller's thread, if it needs nothing of the database: a mutation of a unit that only creates

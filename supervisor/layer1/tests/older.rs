@@ -166,6 +166,7 @@ fn everything_in_a_store_of_version_4_reads_as_it_did() {
         std::fs::write(fixture("version-4.json"), serde_json::to_string_pretty(&all).unwrap() + "\n").unwrap();
     }
     let store = Store::in_folder(opened("version-4.db"), declare);
+    assert_eq!(store.layer1.migrated(), Some(4));
     assert_eq!(all_of(&store), expected());
     let problems = store.layer1.tools().check(&mut |_| ControlFlow::Continue(())).unwrap();
     assert_eq!(problems, Vec::<String>::new());
@@ -200,6 +201,7 @@ fn a_store_of_version_4_that_is_compacted_reads_as_it_did_and_keeps_its_declarat
     let found = bulkhead_layer1::Settings::as_found(folder.database()).unwrap();
     assert_eq!((found.indexes.len(), found.searches.len()), (2, 1));
     let store = Store::in_folder(folder, declare);
+    assert_eq!(store.layer1.migrated(), None);
     assert_eq!(all_of(&store), expected());
     assert_eq!(store.layer1.tools().check(&mut go).unwrap(), Vec::<String>::new());
 }

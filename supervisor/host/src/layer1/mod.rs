@@ -10,7 +10,8 @@ use crate::{files, status::StoreStatus};
 use bulkhead_config::{Declared, HostConfig, ModuleConfig};
 use bulkhead_core::{Caller, CommitNumber, Cursor, Epoch, Epochs, RequestId, StoreOp, StoreOutcome};
 use bulkhead_layer1::{
-    Index, Job, JobId, Layer1, OpenError, Outcome, Overloaded, Searched, Sender, Settings, Visible, limits::JOBS_MAX,
+    Index, Job, JobId, Layer1, OpenError, Outcome, Overloaded, SCHEMA_VERSION, Searched, Sender, Settings, Visible,
+    limits::JOBS_MAX,
 };
 use bulkhead_protocol::{
     Delivery, ErrorCode, Failure, ModuleName,
@@ -139,6 +140,13 @@ impl Store {
         let outcome_signal = Arc::<OutcomeSignal>::default();
         let ringing = outcome_signal.clone();
         let layer1 = Layer1::open(settings, move || ringing.set())?;
+        if let Some(version) = layer1.migrated() {
+            tracing::info!(
+                "data store: the tables of {} were changed from version {version} to {SCHEMA_VERSION}; the file is as \
+                 long as before until you stop the host and run `bulkhead layer1 compact`",
+                file.display()
+            );
+        }
         let epoch = |epoch: &bulkhead_layer1::Epoch| Epoch { name: (*epoch.name).into(), since: Cursor(epoch.since) };
         let epochs = Epochs::new(layer1.epochs().iter().map(epoch).collect());
         let mut store = Store {

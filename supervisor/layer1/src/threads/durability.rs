@@ -22,9 +22,8 @@ use std::{
 pub(crate) type FlushLog = Arc<dyn Fn(&File) -> io::Result<()> + Send + Sync>;
 
 pub(crate) struct Durability {
-    /// The write-ahead log, by a descriptor of its own, which is kept: SQLite holds no lock on this file. None
-    /// where the database has no such log, and each commit is durable when it is made.
-    log: Option<File>,
+    /// The write-ahead log, by a descriptor of its own, which is kept: SQLite holds no lock on this file.
+    log: File,
     flush_log: FlushLog,
     announced: AtomicU64,
     flushed: AtomicU64,
@@ -42,7 +41,7 @@ struct State {
 }
 
 impl Durability {
-    pub(crate) fn new(log: Option<File>, flush_log: FlushLog) -> Durability {
+    pub(crate) fn new(log: File, flush_log: FlushLog) -> Durability {
         Durability {
             log,
             flush_log,
@@ -77,9 +76,6 @@ impl Durability {
     /// The announced commit is made, or is not: nothing of it is left then, and its number has no meaning.
     pub(crate) fn committed(&self, number: CommitNumber) {
         self.state().committed = number.0;
-        if self.log.is_none() {
-            self.flushed.store(number.0, Ordering::SeqCst);
-        }
     }
 
     /// Lets the thread that flushes begin, if there is something to flush.
@@ -140,7 +136,7 @@ impl Durability {
         let upto = state.committed;
         state.is_flushing = true;
         drop(state);
-        let flushed = self.log.as_ref().map_or(Ok(()), |log| (self.flush_log)(log));
+        let flushed = (self.flush_log)(&self.log);
         let mut state = self.state();
         state.is_flushing = false;
         self.changed.notify_all();
@@ -180,8 +176,8 @@ mod tests {
     const DEADLINE: Duration = Duration::from_secs(20);
 
     /// Any file: what it holds is no matter here.
-    fn any_file() -> Option<File> {
-        Some(File::open("/dev/null").unwrap())
+    fn any_file() -> File {
+        File::open("/dev/null").unwrap()
     }
 
     fn commit(durability: &Durability) -> CommitNumber {
@@ -297,13 +293,5 @@ mod tests {
             durability.committed(number);
         }
         reader.join().unwrap();
-    }
-
-    #[test]
-    fn without_a_log_each_commit_is_durable_when_it_is_made() {
-        let durability = Durability::new(None, Arc::new(|_: &File| panic!("there is no log")));
-        let number = commit(&durability);
-        assert_eq!((durability.flushed(), durability.is_flushed(), durability.lags()), (number, true, false));
-        durability.flush_all().unwrap();
     }
 }

@@ -19,7 +19,10 @@ mod rewriting;
 mod units;
 
 use chain::{Chain, Tried};
+use check::Running;
+use disk::{Disk, Faults};
 use driver::Reports;
+use files::Files;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 const USUAL: Chain = Chain { is_concurrent: false, reports: None, lies_about_database: false, has_failures: true };
@@ -76,6 +79,30 @@ fn what_was_reported_is_there_after_any_cut_and_nothing_is_half_there() {
 #[test]
 fn it_is_so_with_many_units_at_once_too() {
     try_cuts(Chain { is_concurrent: true, ..USUAL }, 400);
+}
+
+#[test]
+fn a_store_whose_log_cannot_be_begun_is_not_opened() {
+    /// In the header of a database with a write-ahead log: the versions of its format, to write and to read it.
+    const WITH_LOG: [u8; 2] = [2, 2];
+    let mut refused = 0;
+    for flushes in 0.. {
+        let faults = Faults { flush_fails_after: Some(flushes), ..Faults::default() };
+        match Running::begin(Disk::mount(Files::new(4096), faults), false) {
+            Err((error, disk)) => {
+                assert_eq!(disk.counted().0, 1, "{error}");
+                refused += 1;
+            }
+            Ok(running) => {
+                let database = std::fs::read(running.disk.folder.join("layer1.db")).unwrap();
+                assert_eq!(database[18..20], WITH_LOG, "after {flushes} flushes");
+                if running.disk.counted().0 == 0 {
+                    break;
+                }
+            }
+        }
+    }
+    assert!(refused > 0);
 }
 
 #[test]
