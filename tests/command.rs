@@ -44,6 +44,7 @@ fn every_exit_code_of_the_table_comes_about_as_the_table_says() {
         (&["wait", "stopped", "--for", "stopped"], 0),
         (&["status"], 0),
         (&["status", "good"], 0),
+        (&["why", "good"], 0),
         (&["crashes"], 0),
         (&["logs", "good"], 0),
         (&["emit", "day.begun"], 0),
@@ -57,7 +58,9 @@ fn every_exit_code_of_the_table_comes_about_as_the_table_says() {
         (&["config", "check", "--config", "absent.toml"], 2),
         (&["call", "stopped", "ping"], 3),
         (&["call", "missing", "ping"], 4),
+        (&["why", "good", "--request", "99999999"], 1),
         (&["stop", "missing"], 4),
+        (&["why", "missing"], 4),
         (&["status", "missing"], 4),
         (&["wait", "missing", "--for", "ready"], 4),
         (&["logs", "missing"], 4),
@@ -286,6 +289,43 @@ fn the_status_is_a_table_for_people_and_an_object_a_line_for_programs() {
 }
 
 #[test]
+fn why_names_what_ended_a_process_and_the_line_that_set_what_followed() {
+    let mut world = World::new();
+    world.module("bad", "misbehave", "[restart]\nat_once_after = \"1h\"\ndelay_initial = \"50ms\"").start();
+    let mut client = world.client();
+    client.wait_ready("bad");
+    assert!(client.call("bad", "segfault", json!(null)).is_err());
+    client.wait_ready("bad");
+    let why = client.supervisor("why", json!({ "name": "bad" }));
+    let ended = why["history"].as_array().unwrap().last().unwrap();
+    assert_eq!((&ended["what"], &ended["by"], &ended["sequel"]), (&json!("ended"), &json!("signal"), &json!("start")));
+    assert!(ended["after_ms"].as_u64().unwrap() <= 63, "{ended:#}");
+    let rule = &ended["sequel_rules"][0];
+    assert_eq!((&rule["key"], &rule["value"]), (&json!("restart.delay_initial"), &json!("50ms")));
+    let origin = rule["origin"].as_str().unwrap();
+    let (file, line) = origin.rsplit_once(':').unwrap();
+    let manifest = std::fs::read_to_string(file).unwrap();
+    assert!(manifest.lines().nth(line.parse::<usize>().unwrap() - 1).unwrap().starts_with("delay_initial"), "{origin}");
+    let shown = run(&world, &["why", "bad"], "").out;
+    assert!(
+        shown.contains(&format!("by restart.delay_initial = 50ms ({origin})")) && shown.contains("SIGSEGV"),
+        "{shown}"
+    );
+    assert!(shown.contains("limits.ping_interval = 10s (default)"), "{shown}");
+
+    client.send_command("bad", "sleep", json!({ "ms": 60_000 }));
+    let listed = until("the request is in flight", || {
+        let why = world.client().supervisor("why", json!({ "name": "bad" }));
+        why["requests"][0]["id"].as_u64()
+    });
+    let one = run(&world, &["why", "bad", "--request", &listed.to_string()], "");
+    assert!(one.code == Some(0) && one.out.contains("command sleep, is in flight: bad#2 works on it"), "{one:?}");
+    let absent = run(&world, &["why", "bad", "--request", "99999999"], "");
+    assert!(absent.err.contains("`why` without a request lists those that are open"), "{absent:?}");
+    world.stop();
+}
+
+#[test]
 fn the_commands_of_modules_and_of_the_hosts_own_addresses_are_listed() {
     let (mut world, mut client) = world();
     world.module("never", "test-minimal", "autostart = false");
@@ -324,7 +364,7 @@ fn the_commands_of_modules_and_of_the_hosts_own_addresses_are_listed() {
         }
     }
     let unknown = client.call("supervisor", "dance", json!({})).unwrap_err();
-    assert!(unknown.error.contains("status, commands, describe, start"), "{unknown:?}");
+    assert!(unknown.error.contains("status, commands, describe, why, start"), "{unknown:?}");
     world.stop();
 }
 

@@ -4,9 +4,11 @@
 mod layer1;
 mod quick;
 mod requests;
+mod why;
 
 pub(crate) use layer1::{Compact, Existing, Export, Forget, Import, Layer1, Location, SetAside, Which};
 pub(crate) use requests::{Call, Data, Describe, Emit, RequestOptions};
+pub(crate) use why::Why;
 
 use crate::{amount::parse_duration, user::parse_user};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
@@ -87,6 +89,9 @@ Examples:
   bulkhead status research-log
   bulkhead status --json | jq -r 'select(.state != \"ready\") | .name'")]
     Status(Shown),
+    /// Explain why a module is in its state: what happened, by which settings, and what comes next.
+    #[command(after_help = why::HELP)]
+    Why(Why),
     /// Start modules, and wait until they are ready.
     Start(Targets),
     /// Stop modules, and wait until their whole process trees are gone.

@@ -42,6 +42,7 @@ mod style;
 mod table;
 mod user;
 mod waiting;
+mod why;
 
 use crate::cli::{Cli, Command, Host};
 use crate::exit::{Exit, Halt};
@@ -108,6 +109,7 @@ fn dispatch(Cli { host: Host { socket }, command }: Cli) -> Result<Exit, Halt> {
         Command::Status(shown) => {
             status::show(socket, shown.name.as_deref(), shown.json).map_err(records::with_location)
         }
+        Command::Why(options) => why::show(socket, &options).map_err(records::with_location),
         Command::Start(targets) => lifecycle::act(socket, Action::Start, targets),
         Command::Stop(targets) => lifecycle::act(socket, Action::Stop, targets),
         Command::Restart(targets) => lifecycle::act(socket, Action::Restart, targets),

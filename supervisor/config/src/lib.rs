@@ -60,4 +60,4 @@ pub use schema::{SchemaOf, schema};
 pub use show::show;
 pub use suggestions::nearest;
 pub use trust::{TrustError, Use, Writers, check_own, check_trust};
-pub use units::parse_duration;
+pub use units::{format_duration, parse_duration};

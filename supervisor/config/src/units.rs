@@ -61,7 +61,7 @@ fn factor(unit: &str, units: &[(&str, u64)]) -> Option<u64> {
 }
 
 /// The duration in its shortest form; parts of a millisecond, which only a program can set, are cut.
-pub(crate) fn format_duration(duration: Duration) -> String {
+pub fn format_duration(duration: Duration) -> String {
     format(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX), TIME, "0s")
 }
 

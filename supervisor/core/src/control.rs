@@ -3,13 +3,14 @@
 
 use crate::{
     action::Action,
+    chronicle::Order,
     core::Core,
     ids::{Caller, ModuleId, Recipient, RunId},
     limits::WAITER_BYTES,
     module::Desired,
     open::Open,
     routing::refused,
-    run::Role,
+    run::{Role, StopReason},
     slots::Queues,
     time::Time,
     waiters::{Condition, Goal},
@@ -42,6 +43,7 @@ impl Core {
     /// Starts a module: clears its count of failures and skips any wait.
     pub fn handle_start(&mut self, now: Time, who: Option<Recipient>, name: &str, timeout: Duration) {
         let Some(id) = self.startable(who, name) else { return };
+        self.chronicle_order(now, id, Order::Start, who);
         let module = self.modules.get_mut(id).expect("it was named");
         module.desired = Desired::Running;
         module.stop_notices.clear();
@@ -60,14 +62,16 @@ impl Core {
             return;
         }
         let Some(id) = self.named(who, name) else { return };
+        self.chronicle_order(now, id, Order::Stop, who);
         self.modules.get_mut(id).expect("it was named").stop_notices.clear();
         self.wait(now, who, id, Goal::StopDone, timeout);
-        self.stop(now, id, Desired::Stopped);
+        self.stop(now, id, Desired::Stopped, StopReason::Order);
     }
 
     /// Stops a module's processes and starts new ones; what waits in its queue keeps waiting.
     pub fn handle_restart(&mut self, now: Time, who: Option<Recipient>, name: &str, timeout: Duration) {
         let Some(id) = self.startable(who, name) else { return };
+        self.chronicle_order(now, id, Order::Restart, who);
         let newest = self.ids.newest_run();
         let module = self.modules.get_mut(id).expect("it was named");
         module.desired = Desired::Running;
@@ -75,7 +79,7 @@ impl Core {
         let running: Vec<RunId> = module.slots.runs().collect();
         self.wait(now, who, id, Goal::ReadyAfter(newest), timeout);
         for run in running {
-            self.begin_stop(now, run);
+            self.begin_stop(now, run, StopReason::Order);
         }
         self.order(id);
         self.start_vacant(now, id);
@@ -96,7 +100,8 @@ impl Core {
     /// Stops a module for good and forgets it.
     pub fn handle_remove(&mut self, now: Time, name: &ModuleName) {
         if let Some(id) = self.modules.id(name) {
-            self.stop(now, id, Desired::Removed);
+            self.chronicle_order(now, id, Order::Remove, None);
+            self.stop(now, id, Desired::Removed, StopReason::Configuration);
         }
     }
 
@@ -113,7 +118,7 @@ impl Core {
         self.list(id);
     }
 
-    pub(crate) fn stop(&mut self, now: Time, id: ModuleId, desired: Desired) {
+    pub(crate) fn stop(&mut self, now: Time, id: ModuleId, desired: Desired, why: StopReason) {
         let module = self.modules.get_mut(id).expect("the caller has it");
         if module.desired != Desired::Removed {
             module.desired = desired;
@@ -121,7 +126,7 @@ impl Core {
         self.cancel_starts(id);
         let running: Vec<RunId> = self.modules[id].slots.runs().collect();
         for run in running {
-            self.begin_stop(now, run);
+            self.begin_stop(now, run, why);
         }
         let module = &self.modules[id];
         let (name, removed) = (module.spec.name.clone(), module.desired == Desired::Removed);

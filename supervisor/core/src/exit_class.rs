@@ -1,6 +1,6 @@
 //! Why a process ended and which class of exit that was: the table by which restarts are decided.
 
-use crate::action::MemoryKill;
+use crate::{action::MemoryKill, rule::Rule};
 use bulkhead_protocol::{Exit, exit_code};
 use std::{fmt, time::Duration};
 
@@ -18,13 +18,22 @@ pub enum Cause {
     /// The module speaks another version of the wire.
     WrongProtocol(u32),
     /// No answer and no sign of life, or no end of a request.
-    Hung(String),
+    Hung(Silence, String),
     /// What came over its channel is not the protocol.
     Violation(String),
     /// One message cost more CPU time than the manifest allows.
     CpuTime(Duration),
     /// The guardian is gone, and every process with it.
     GuardianLost,
+}
+
+/// What a process was doing when it counted as hung.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Silence {
+    /// It had nothing to do, and left pings unanswered.
+    Idle,
+    /// It was not done with a request.
+    Busy,
 }
 
 /// How far a stop had to go before the process ended.
@@ -37,6 +46,17 @@ pub(crate) enum Escalation {
     Terminated,
     /// That did not end it in time either, and it was sent SIGKILL.
     Killed,
+}
+
+impl Escalation {
+    /// The settings by which it went so far.
+    pub(crate) fn rules(self) -> &'static [Rule] {
+        match self {
+            Escalation::None => &[],
+            Escalation::Terminated => &[Rule::StopTimeout],
+            Escalation::Killed => &[Rule::StopTimeout, Rule::TermTimeout],
+        }
+    }
 }
 
 /// What is reported of a stop that took more than asking; `None` where it did not. The times are those
@@ -110,7 +130,7 @@ pub(crate) fn classify(cause: Option<&Cause>, exit: &Exit, stage: Stage) -> Exit
                 Cause::StartTimeout(_)
                 | Cause::CompileTimeout(_)
                 | Cause::InitFailed(_)
-                | Cause::Hung(_)
+                | Cause::Hung(..)
                 | Cause::Violation(_)
                 | Cause::CpuTime(_),
             )
@@ -165,7 +185,7 @@ impl fmt::Display for Cause {
             Cause::WrongProtocol(found) => {
                 write!(f, "wrong protocol version: expected {}, found {found}", bulkhead_protocol::PROTOCOL_VERSION)
             }
-            Cause::Hung(evidence) => write!(f, "hung: {evidence}"),
+            Cause::Hung(_, evidence) => write!(f, "hung: {evidence}"),
             Cause::Violation(what) => write!(f, "protocol violation: {what}"),
             Cause::CpuTime(limit) => write!(f, "one message cost more than {limit:?} of CPU time"),
             Cause::GuardianLost => f.write_str("the guardian process ended, and its modules with it"),
@@ -237,6 +257,9 @@ mod tests {
         assert_eq!(classify(None, &Exit::Code(124), Stage::Idle), ExitClass::Failure);
         let killed = Exit::Signal("SIGKILL".into());
         assert_eq!(classify(Some(&Cause::WrongProtocol(2)), &killed, Stage::NotReady), ExitClass::Permanent);
-        assert_eq!(classify(Some(&Cause::Hung(String::new())), &killed, Stage::Busy), ExitClass::Failure);
+        assert_eq!(
+            classify(Some(&Cause::Hung(Silence::Busy, String::new())), &killed, Stage::Busy),
+            ExitClass::Failure
+        );
     }
 }

@@ -4,7 +4,7 @@
 use crate::{
     action::{Action, Control},
     core::Core,
-    exit_class::Cause,
+    exit_class::{Cause, Silence},
     ids::RunId,
     limits::SAMPLE_RETRY,
     requests::Requests,
@@ -76,7 +76,7 @@ impl Core {
                         return;
                     }
                     let cause = format!("idle, and {misses} pings went unanswered, {:?} each", rules.ping_timeout);
-                    self.kill(now, run_id, Some(Cause::Hung(cause)));
+                    self.kill(now, run_id, Some(Cause::Hung(Silence::Idle, cause)));
                 } else {
                     self.ping(now, run_id, misses);
                 }
@@ -100,7 +100,7 @@ impl Core {
         let for_how_long = now.since(run.head_since);
         let cause = format!("no answer to the request in progress for {:.1} s", for_how_long.as_secs_f64());
         self.sample(run_id, Sampling::Hang);
-        self.kill(now, run_id, Some(Cause::Hung(cause)));
+        self.kill(now, run_id, Some(Cause::Hung(Silence::Busy, cause)));
     }
 
     pub(crate) fn sample(&mut self, run_id: RunId, what_for: Sampling) {
@@ -117,7 +117,7 @@ impl Core {
         match (what_for, used) {
             (Sampling::Deadline, Some(used)) => run.deadline_mark = Some(CpuMark { at: now, used }),
             (Sampling::Hang, Some(used)) => {
-                if let (Some(Cause::Hung(cause)), Some(mark)) = (&mut run.cause, run.deadline_mark) {
+                if let (Some(Cause::Hung(_, cause)), Some(mark)) = (&mut run.cause, run.deadline_mark) {
                     cause.push_str(&evidence(now, mark, used));
                 }
             }

@@ -16,6 +16,7 @@ mod answers;
 mod audit;
 mod blame;
 mod bucket;
+mod chronicle;
 mod compiling;
 mod control;
 mod core;
@@ -50,6 +51,7 @@ mod requests;
 mod restart;
 mod room;
 mod routing;
+mod rule;
 mod run;
 mod shutdown;
 mod slots;
@@ -62,14 +64,16 @@ mod tracing;
 mod uncaught;
 mod view;
 mod waiters;
+mod why;
 
 pub use action::{
     Action, Announcement, Control, CrashRecord, Evidence, LostRequest, MemoryKill, ModuleEvent, Severity, Tracer,
 };
 pub use audit::Counts;
+pub use chronicle::{Counted, Ended, EndedBy, Happening, Order, Orderer, Sequel, What};
 pub use core::{Core, HostSettings};
 pub use declared::Declared;
-pub use exit_class::{Cause, ExitClass};
+pub use exit_class::{Cause, ExitClass, Silence};
 pub use fairness::TimeAccount;
 pub use id_map::{IdHasher, IdMap};
 pub use idle_clients::{ClientState, Doing, IdleClients, Owner};
@@ -85,6 +89,7 @@ pub use permissions::Entities;
 pub use restart::{Policy, RestartRules, WaitReason};
 pub use room::Descriptors;
 pub use routing::{check_deadline, is_for_store};
+pub use rule::{AppliedRule, Rule, RuleOwner, RuleValue};
 pub use run::{Phase, Role};
 pub use spec::{ModuleRules, ModuleSpec};
 #[doc(hidden)]
@@ -92,3 +97,4 @@ pub use steps::steps_taken;
 pub use time::Time;
 pub use view::{ModuleView, NextStep, ObservedState, RunView};
 pub use waiters::Condition;
+pub use why::{Place, RequestWhy, Why};

@@ -3,6 +3,7 @@
 
 use crate::{
     action::{Action, Control, Evidence, ModuleEvent},
+    chronicle::{Chronicle, What},
     core::Core,
     declared::Declared,
     directory::Listed,
@@ -16,7 +17,8 @@ use crate::{
     queue::Queue,
     requests::AtStore,
     restart::WaitReason,
-    run::{Phase, Role, Run},
+    rule::Rule,
+    run::{Phase, Role, Run, StopReason},
     slots::{Slot, SlotState, Slots, Vacancy},
     spec::ModuleSpec,
     steps,
@@ -57,6 +59,7 @@ impl Core {
             precedence: None,
             blamed: Vec::new(),
             last_exit: None,
+            chronicle: Chronicle::default(),
             stop_notices: Vec::new(),
             incoming: None,
             waiters: BTreeMap::new(),
@@ -65,6 +68,7 @@ impl Core {
             declared: None,
         };
         self.modules.insert(id, module);
+        self.chronicle(now, id, What::Known(initial));
         self.list(id);
         self.modules.get_mut(id).expect("it was inserted above").fill();
         if initial == InitialState::Running {
@@ -106,7 +110,10 @@ impl Core {
             let from = self.bucket.reserve(now);
             if from > now {
                 slot.wait(Vacancy::Waiting { until: from, why: WaitReason::HostLimit });
+                let rules = [Rule::RestartsPerSecond, Rule::RestartsBurst];
+                let rules = rules.map(|rule| rule.applied(&slot.spec, &self.settings)).to_vec();
                 self.timers.set(from, Timer::Start(id, slot_id));
+                self.chronicle(now, id, What::PutOff { by: from.since(now), rules });
                 return;
             }
         }
@@ -272,7 +279,7 @@ impl Core {
         self.announce(ModuleEvent::Ready, &name, Some(instance), detail);
         match role {
             Role::Successor => self.reload_progressed(now, module_id),
-            Role::Spare => self.spare_ready(module_id),
+            Role::Spare => self.spare_ready(now, module_id),
             Role::Active | Role::Retiring => {}
         }
         self.reconcile(now, module_id);
@@ -353,8 +360,11 @@ impl Core {
     }
 
     /// Asks a process to finish and exit; one that does not is sent signals, step by step.
-    pub(crate) fn begin_stop(&mut self, now: Time, run_id: RunId) {
+    pub(crate) fn begin_stop(&mut self, now: Time, run_id: RunId, why: StopReason) {
         let Some(run) = self.runs.get_mut(&run_id) else { return };
+        if run.cause.is_none() {
+            run.stopped_for.get_or_insert(why);
+        }
         match run.phase {
             Phase::Starting { .. } | Phase::Ready { .. } => {
                 run.cause.get_or_insert(Cause::Stop);
@@ -450,6 +460,7 @@ fn new_run(now: Time, module: ModuleId, slot: SlotId, spec: Arc<ModuleSpec>, ins
         has_compiled: false,
         leader_ended: false,
         cause: None,
+        stopped_for: None,
         lack: None,
         escalation: Escalation::None,
         in_flight: InFlight::default(),

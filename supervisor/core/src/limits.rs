@@ -114,6 +114,18 @@ pub(crate) const SENTENCE_LINES_MAX: usize = 20;
 /// Stops of one module with an escalation that are reported to the caller of the stop.
 pub(crate) const STOP_NOTICES_MAX: usize = 16;
 
+/// Entries of a module's chronicle.
+pub(crate) const CHRONICLE_ENTRIES_MAX: usize = 32;
+
+/// Bytes of a module's chronicle, as it lies in memory: 8 KiB.
+pub(crate) const CHRONICLE_BYTES_MAX: usize = 8 * 1024;
+
+/// Longest reason that a chronicle keeps, in bytes; a longer one is cut.
+pub(crate) const CHRONICLE_REASON_BYTES_MAX: usize = 512;
+
+/// Requests of one module that are listed for people who ask why it is in its state.
+pub(crate) const WHY_REQUESTS_MAX: usize = 32;
+
 /// Longest description of an uncaught exception, in bytes. Its text may be as long as a log line.
 pub(crate) const UNCAUGHT_BYTES_MAX: usize = 512;
 

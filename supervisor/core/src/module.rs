@@ -2,6 +2,7 @@
 
 use crate::{
     blame::Crash,
+    chronicle::Chronicle,
     declared::Declared,
     directory::Listed,
     ids::{RequestId, WaiterId},
@@ -66,6 +67,8 @@ pub(crate) struct Module {
     /// Crashes at which unanswered requests were or may have been worked on.
     pub(crate) blamed: Vec<(RequestId, Crash)>,
     pub(crate) last_exit: Option<(Time, String)>,
+    /// What happened to it.
+    pub(crate) chronicle: Chronicle,
     /// What the caller of a stop learns of processes that did not stop by themselves.
     pub(crate) stop_notices: Vec<String>,
     /// The specification that a reload is bringing in.

@@ -3,6 +3,7 @@
 
 use crate::{
     action::{Action, CrashRecord, Evidence, LostRequest, ModuleEvent},
+    chronicle::{Counted, EndOf, What},
     core::Core,
     delivery::End,
     exit_class::{self, Cause, ExitClass, Stage},
@@ -96,6 +97,14 @@ impl Core {
         let role = self.modules[module_id].slots.role(slot_id);
         let is_explained = self.is_explained(now, run_id, class, &evidence);
         let next = self.what_follows(now, run_id, class, &reason, is_explained);
+        let counted = match class {
+            ExitClass::Failure | ExitClass::Permanent if is_explained => Counted::Explained,
+            ExitClass::Failure | ExitClass::Permanent => Counted::Yes,
+            ExitClass::Commanded | ExitClass::Clean | ExitClass::Lost => Counted::NoFailure,
+        };
+        let exit_of = exit.as_ref();
+        let end = EndOf { run: run_id, class, reason: &reason, exit: exit_of, counted, next: &next };
+        self.chronicle_end(now, &end);
         let start_failed = role == Role::Active
             && self.runs[&run_id].ready_at.is_none()
             && !matches!((class, &next), (ExitClass::Commanded | ExitClass::Lost, _) | (_, Vacancy::Ordered));
@@ -121,7 +130,7 @@ impl Core {
         self.record(now, run_id, class, reason.clone(), exit, evidence, in_flight);
 
         if let Some(promoted) = promoted {
-            self.announce_promotion(promoted);
+            self.announce_promotion(now, promoted);
             if !was_serving {
                 self.wake_dependents(now, &name);
             }
@@ -269,13 +278,15 @@ impl Core {
         Some(run)
     }
 
-    fn announce_promotion(&mut self, run: RunId) {
+    fn announce_promotion(&mut self, now: Time, run: RunId) {
         let (name, instance) = (self.runs[&run].spec.name.clone(), self.runs[&run].instance.clone());
+        let took_over = What::TookOver { instance: instance.as_str().into() };
+        self.chronicle(now, self.runs[&run].module, took_over);
         self.announce(ModuleEvent::TookOver, &name, Some(instance), None);
     }
 
     /// A spare became ready: if an active slot has no process, it serves there at once.
-    pub(crate) fn spare_ready(&mut self, module_id: ModuleId) {
+    pub(crate) fn spare_ready(&mut self, now: Time, module_id: ModuleId) {
         let module = &self.modules[module_id];
         let waiting = |state: &SlotState| {
             matches!(
@@ -287,7 +298,7 @@ impl Core {
         };
         let vacant = module.slots.with_role(Role::Active).find(|slot| waiting(slot.state())).map(|slot| slot.id);
         if let Some(promoted) = vacant.and_then(|slot| self.promote_spare(module_id, slot)) {
-            self.announce_promotion(promoted);
+            self.announce_promotion(now, promoted);
         }
     }
 

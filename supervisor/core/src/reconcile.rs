@@ -6,7 +6,7 @@ use crate::{
     core::Core,
     ids::ModuleId,
     module::Desired,
-    run::Role,
+    run::{Role, StopReason},
     slots::{Queues, SlotState},
     time::Time,
 };
@@ -66,7 +66,7 @@ impl Core {
             }
         }
         for run in spares {
-            self.begin_stop(now, run);
+            self.begin_stop(now, run, StopReason::NotNeeded);
         }
         self.grant_permits(now);
     }

@@ -3,12 +3,13 @@
 
 use crate::{
     action::{Action, ModuleEvent},
+    chronicle::Order,
     core::Core,
     ids::{ModuleId, Recipient, RunId},
     lifecycle::done,
     module::Desired,
     routing::refused,
-    run::Role,
+    run::{Role, StopReason},
     slots::{Queues, Slot},
     spec::ModuleSpec,
     time::Time,
@@ -32,6 +33,8 @@ impl Core {
             self.refuse(who, refused(ErrorCode::Conflict, format!("{} is being reloaded already", spec.name)));
             return;
         }
+        self.chronicle_order(now, id, Order::Reload, who);
+        let module = self.modules.get_mut(id).expect("it was named");
         let serving = module.slots.with_role(Role::Active).filter_map(Slot::run).any(|run| self.runs[&run].is_ready());
         let module = self.modules.get_mut(id).expect("it was named");
         if module.desired != Desired::Running || !serving {
@@ -65,7 +68,7 @@ impl Core {
             &mut Queues { module: id, timers: &mut self.timers, starts: &mut self.starts, room: &mut self.room };
         let old = module.slots.retire_all(queues);
         for run in old {
-            self.begin_stop(now, run);
+            self.begin_stop(now, run, StopReason::Configuration);
         }
         self.list(id);
         self.modules.get_mut(id).expect("the caller has it").fill();
@@ -88,7 +91,7 @@ impl Core {
         self.modules.get_mut(id).expect("it was there above").fill();
         self.announce(ModuleEvent::Reloaded, &spec.name, None, None);
         for run in old {
-            self.begin_stop(now, run);
+            self.begin_stop(now, run, StopReason::Configuration);
         }
         self.start_vacant(now, id);
         self.finish_reload_waiters(id, &done(&spec.name, "ready"));
@@ -106,7 +109,7 @@ impl Core {
         let others = module.slots.retire_successors(queues);
         self.list(id);
         for run in others {
-            self.begin_stop(now, run);
+            self.begin_stop(now, run, StopReason::Configuration);
         }
         let detail = format!("the new version of {name} did not become ready ({reason}); the old one stays");
         self.announce(ModuleEvent::ReloadFailed, &name, None, Some(detail.clone()));

@@ -2,7 +2,7 @@
 //! [`crate::exit_class`], the bound of the whole host in [`crate::bucket`].
 
 use crate::limits::PARDONED_MAX;
-use crate::{random::Random, time::Time};
+use crate::{random::Random, rule::Rule, time::Time};
 use std::{collections::VecDeque, time::Duration};
 
 /// Which endings lead to another start.
@@ -82,6 +82,8 @@ pub(crate) struct Restart {
     last_delay: Duration,
     /// Tries since the breaker opened, while it is open.
     open: Option<u32>,
+    /// The settings of the last decision.
+    decided_by: &'static [Rule],
 }
 
 impl Restart {
@@ -107,17 +109,21 @@ impl Restart {
             let tries = tries.saturating_add(1);
             self.open = Some(tries);
             if rules.give_up.is_some_and(|most| tries >= most) {
+                self.decided_by = &[Rule::GiveUp];
                 return Decision::GiveUp;
             }
+            self.decided_by = &[Rule::BreakerRetry];
             return self.delay(now, rules.breaker_retry, WaitReason::CrashLoop { tries });
         }
         if self.recent.len() >= rules.breaker_failures.max(1) as usize {
             self.open = Some(0);
+            self.decided_by = &[Rule::BreakerFailures, Rule::BreakerWindow, Rule::BreakerRetry];
             return self.delay(now, rules.breaker_retry, WaitReason::CrashLoop { tries: 0 });
         }
 
         let why = WaitReason::Backoff { failures: self.failures };
         if self.failures == 1 && ready_for.is_some_and(|ready_for| ready_for >= rules.at_once_after) {
+            self.decided_by = &[Rule::AtOnceAfter];
             return Decision::StartAt(now, why);
         }
         let delay = self.next_delay(rules, random);
@@ -135,10 +141,12 @@ impl Restart {
     ) -> Decision {
         self.end_series(ready_for, rules);
         if let Some(tries) = self.open {
+            self.decided_by = &[Rule::BreakerRetry];
             return self.delay(now, rules.breaker_retry, WaitReason::CrashLoop { tries });
         }
         let why = WaitReason::Backoff { failures: self.failures.saturating_add(1) };
         if self.failures == 0 && ready_for.is_some_and(|ready_for| ready_for >= rules.at_once_after) {
+            self.decided_by = &[Rule::AtOnceAfter];
             return Decision::StartAt(now, why);
         }
         let delay = self.next_delay(rules, random);
@@ -164,6 +172,11 @@ impl Restart {
         closes
     }
 
+    /// The settings by which it was last decided what follows a failure.
+    pub(crate) fn decided_by(&self) -> &'static [Rule] {
+        self.decided_by
+    }
+
     /// Failures since the last reset.
     pub(crate) fn failures(&self) -> u32 {
         self.failures
@@ -180,8 +193,9 @@ impl Restart {
         }
     }
 
-    fn next_delay(&self, rules: &RestartRules, random: &mut Random) -> Duration {
+    fn next_delay(&mut self, rules: &RestartRules, random: &mut Random) -> Duration {
         let doubled = rules.delay_initial.saturating_mul(1u32 << self.delayed.min(30));
+        self.decided_by = if doubled < rules.delay_max { &[Rule::DelayInitial] } else { &[Rule::DelayMax] };
         doubled.min(rules.delay_max).mul_f64(random.jitter())
     }
 

@@ -30,6 +30,19 @@ pub enum Role {
     Retiring,
 }
 
+/// Why a process is asked to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StopReason {
+    /// A client or a module ordered it.
+    Order,
+    /// Its specification was replaced or removed.
+    Configuration,
+    /// A spare that has nothing to wait for.
+    NotNeeded,
+    /// The host ends.
+    HostEnds,
+}
+
 /// Where a process is in its life. Each phase carries the moment of its timeout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
@@ -114,6 +127,8 @@ pub(crate) struct Run {
     pub(crate) leader_ended: bool,
     /// Why the host ended it; the first reason counts.
     pub(crate) cause: Option<Cause>,
+    /// Why it was asked to stop, if that is why it ends.
+    pub(crate) stopped_for: Option<StopReason>,
     /// What the host lacked for its start.
     pub(crate) lack: Option<LackId>,
     /// How far a stop had to go.

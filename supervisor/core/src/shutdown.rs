@@ -1,7 +1,7 @@
 //! The order in which the modules of a host are stopped at its end: required modules after those that
 //! require them. How one of them is stopped is in [`crate::control`].
 
-use crate::{core::Core, ids::ModuleId, module::Desired, steps, time::Time};
+use crate::{chronicle::Order, core::Core, ids::ModuleId, module::Desired, run::StopReason, steps, time::Time};
 use bulkhead_protocol::ModuleName;
 use std::collections::{BTreeSet, HashMap};
 
@@ -84,7 +84,8 @@ impl Core {
                 self.shutdown.stopping += 1;
             }
             if self.modules.get(id).is_some() {
-                self.stop(now, id, Desired::Stopped);
+                self.chronicle_order(now, id, Order::Stop, None);
+                self.stop(now, id, Desired::Stopped, StopReason::HostEnds);
             }
         }
     }

@@ -7,7 +7,7 @@ use crate::{
     declared::Declared,
     ids::{ModuleId, RunId},
     module::{Desired, Module},
-    restart::{Policy, WaitReason},
+    restart::WaitReason,
     run::{Phase, Role, Run},
     slots::{Slot, SlotState, Vacancy},
     steps,
@@ -232,16 +232,17 @@ impl Core {
         }
     }
 
+    /// How far a slot is from ready: the higher, the further.
+    pub(crate) fn distance(&self, slot: &Slot) -> u8 {
+        rank(&self.slot_state(slot))
+    }
+
     pub(crate) fn reason(&self, slot: &Slot) -> Option<String> {
         match slot.state() {
             SlotState::Vacant(vacancy) | SlotState::Clearing { next: vacancy, .. } => match vacancy {
                 Vacancy::Stopped | Vacancy::Ordered => None,
                 Vacancy::Finished(reason) => {
-                    let policy = match slot.spec.restart.policy {
-                        Policy::Always => "always",
-                        Policy::OnFailure => "on-failure",
-                        Policy::Never => "never",
-                    };
+                    let policy = slot.spec.restart.policy.name();
                     Some(format!("ended by itself ({reason}); the restart policy is {policy}"))
                 }
                 Vacancy::Failed(reason) => Some(reason.clone()),
@@ -386,6 +387,12 @@ fn rank(state: &ObservedState) -> u8 {
         ObservedState::Waiting => 5,
         ObservedState::Stopped => 6,
         ObservedState::Failed => 7,
+    }
+}
+
+impl fmt::Display for WaitReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&describe(*self))
     }
 }
 

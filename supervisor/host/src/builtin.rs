@@ -164,7 +164,7 @@ const fn does(name: &'static str, description: &'static str, handle: fn(&mut Hos
 }
 
 /// All commands of `supervisor`, in the order in which callers get them.
-pub(crate) static OWN: [Own; 17] = [
+pub(crate) static OWN: [Own; 18] = [
     asks("status", "the host and its modules, or one of them in full: {\"name\"}", HostState::look_at),
     asks("commands", "the commands of a module, or of supervisor: {\"name\"}", |host, call| {
         host.commands_of(&call.args::<NameArgs>()?.name).map(Some)
@@ -172,6 +172,9 @@ pub(crate) static OWN: [Own; 17] = [
     asks("describe", "the commands of a module with their arguments: {\"name\",\"command\"}", |host, call| {
         let DescribeArgs { name, command } = call.args()?;
         host.describe(&name, command.as_deref()).map(Some)
+    }),
+    asks("why", "why a module is in its state, or where a request waits: {\"name\",\"request\"}", |host, call| {
+        host.explain(&call.args()?).map(Some)
     }),
     does("start", "starts modules: {\"name\"}, {\"names\"} or {\"all\":true}", |host, call| {
         host.do_to(call.who, Deed::Start, call.args()?, call.timeout())

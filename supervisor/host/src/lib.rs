@@ -89,6 +89,7 @@ mod tracers;
 mod tree_memory;
 #[allow(clippy::disallowed_methods, reason = "a thread of its own")]
 mod watch;
+mod why;
 
 pub use embedded::{Host, Options, Reloader, StartError};
 #[doc(hidden)]

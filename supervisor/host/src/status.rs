@@ -2,7 +2,7 @@
 
 use crate::observation::Look;
 use bulkhead_config::ModuleConfig;
-use bulkhead_core::{ModuleView, Role, RunView};
+use bulkhead_core::{ModuleView, NextStep, Role, RunView};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -95,10 +95,16 @@ pub(crate) struct ModuleStatus {
 }
 
 #[derive(Debug, Serialize)]
-struct Next {
+pub(crate) struct Next {
     action: &'static str,
     in_ms: Option<u64>,
     why: String,
+}
+
+impl Next {
+    pub(crate) fn new(next: NextStep) -> Next {
+        Next { action: next.action, in_ms: next.after.map(millis), why: next.why }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -137,7 +143,7 @@ impl ModuleStatus {
             restarts: view.restarts,
             last_exit_ago_ms: view.last_exit.as_ref().map(|(_, ago)| millis(*ago)),
             last_exit: view.last_exit.map(|(reason, _)| reason),
-            next: view.next.map(|next| Next { action: next.action, in_ms: next.after.map(millis), why: next.why }),
+            next: view.next.map(Next::new),
             in_flight: view.in_flight,
             queue: view.queue,
             memory_bytes: (!memory.is_empty()).then(|| memory.iter().sum()),
@@ -155,12 +161,7 @@ impl Instance {
     fn new(run: &RunView, look: &Look) -> Instance {
         Instance {
             instance: run.instance.clone(),
-            role: match run.role {
-                Role::Active => "active",
-                Role::Spare => "spare",
-                Role::Successor => "successor",
-                Role::Retiring => "retiring",
-            },
+            role: crate::why::role(run.role),
             state: run.state.name(),
             pid: run.pid,
             uptime_ms: run.ready_for.map(millis),

@@ -72,6 +72,14 @@ fn check(script: &str) -> String {
                 Some(view) => show::view(&view).iter().for_each(|line| writeln!(found, "> {line}").unwrap()),
                 None => writeln!(found, "> unknown").unwrap(),
             },
+            Some("why") => {
+                let (name, request) = (spec::name(line.word(1)), line.number("request"));
+                let lines = match request {
+                    Some(id) => vec![show::why_request(player, &name, id)],
+                    None => show::why(player, &name),
+                };
+                lines.iter().for_each(|line| writeln!(found, "> {line}").unwrap());
+            }
             Some("idle") => writeln!(found, "> {}", player.core.is_idle()).unwrap(),
             Some(_) => {
                 for (_, action) in player.play(&line) {

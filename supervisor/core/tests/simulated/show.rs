@@ -1,7 +1,11 @@
 //! How a script shows what the core asked for: one line for each action.
 
 use crate::play::Player;
-use bulkhead_core::{Action, Caller, Control, CrashRecord, LostRequest, ModuleView, Recipient, Time};
+use bulkhead_core::{
+    Action, AppliedRule, Caller, Control, CrashRecord, LostRequest, ModuleView, Recipient, RequestId, RequestWhy,
+    Sequel, Time, What,
+};
+use bulkhead_protocol::ModuleName;
 use bulkhead_protocol::{Failure, Status};
 use std::{fmt::Write, time::Duration};
 
@@ -143,4 +147,55 @@ pub(crate) fn view(view: &ModuleView) -> Vec<String> {
         lines.push(format!("  {role} {} {}", run.instance.as_deref().unwrap_or("-"), run.state.name()));
     }
     lines
+}
+
+/// Why a module is in its state: the settings, what happened, the requests.
+pub(crate) fn why(player: &Player, name: &ModuleName) -> Vec<String> {
+    let Some(why) = player.core.why(player.now, name) else { return vec!["unknown".into()] };
+    let mut lines = vec![format!("by {}", rules(&why.rules))];
+    if why.earlier > 0 {
+        lines.push(format!("  {} earlier", why.earlier));
+    }
+    for happening in &why.history {
+        let what = match &happening.what {
+            What::Known(initial) => format!("known {initial:?}"),
+            What::Ordered { order, by } => format!("ordered {} {by:?}", order.name()),
+            What::TookOver { instance } => format!("took over {instance}"),
+            What::PutOff { by, rules: applied } => format!("put off by {by:?} {}", rules(applied)),
+            What::Ended(ended) => {
+                let sequel = match ended.sequel {
+                    Sequel::Start { after, .. } => format!("start after {after:?}"),
+                    other => other.name().to_owned(),
+                };
+                format!(
+                    "ended {} by {} {} counted={} -> {sequel} {}",
+                    ended.instance,
+                    ended.by.name(),
+                    rules(&ended.ended_rules),
+                    ended.counted.name(),
+                    rules(&ended.sequel_rules)
+                )
+            }
+        };
+        lines.push(format!("  {} {what}", time(happening.at)));
+    }
+    lines.extend(why.requests.iter().map(|request| format!("  {}", self::request(request))));
+    if why.more_requests > 0 {
+        lines.push(format!("  {} more", why.more_requests));
+    }
+    lines
+}
+
+/// Where one request waits.
+pub(crate) fn why_request(player: &Player, name: &ModuleName, id: u64) -> String {
+    player.core.why_request(player.now, name, RequestId(id)).as_ref().map_or("unknown".into(), request)
+}
+
+fn request(RequestWhy { id, kind, place, why, rules: applied, .. }: &RequestWhy) -> String {
+    format!("request {id} {kind} {}: {why} {}", place.name(), rules(applied))
+}
+
+fn rules(rules: &[AppliedRule]) -> String {
+    let one = |applied: &AppliedRule| format!("{}={:?}", applied.rule.key(), applied.value);
+    format!("[{}]", rules.iter().map(one).collect::<Vec<_>>().join(", "))
 }

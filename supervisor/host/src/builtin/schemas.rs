@@ -50,7 +50,7 @@ const fn command(name: &'static str, args: &'static str, examples: &'static str)
 }
 
 /// The commands of `supervisor`, in the order in which callers get them.
-pub(crate) static COMMANDS: [Own; 17] = [
+pub(crate) static COMMANDS: [Own; 18] = [
     command(
         "status",
         object!([], r#""name":{"type":"string","description":"only this module, in full"}"#),
@@ -69,6 +69,15 @@ pub(crate) static COMMANDS: [Own; 17] = [
             r#""command":{"type":"string","description":"only this command of it"}"#,
         ),
         r#"[{"args":{"name":"research-log"}},{"args":{"name":"supervisor","command":"wait"}}]"#,
+    ),
+    command(
+        "why",
+        object!(
+            [r#""name""#],
+            r#""name":{"type":"string","description":"the module"}"#,
+            r#""request":{"type":"integer","minimum":0,"description":"only this request to it, by the number that why lists"}"#,
+        ),
+        r#"[{"args":{"name":"research-log"}}]"#,
     ),
     command("start", WHICH, OF_WHICH),
     command("stop", WHICH, OF_WHICH),
