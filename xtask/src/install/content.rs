@@ -14,11 +14,12 @@ use std::process::Command;
 
 /// The packages to build. The last one has no program; it is here for the features of shared dependencies: after a
 /// build of the workspace, nothing is compiled anew.
-pub(crate) const PACKAGES: [&str; 9] = [
+pub(crate) const PACKAGES: [&str; 10] = [
     "bulkhead",
     "bulkhead-new",
     "bulkhead-test-host",
     "bulkhead-check",
+    "bulkhead-simulate",
     "bulkhead-launcher",
     "bulkhead-wasm",
     "research-log",
@@ -27,8 +28,15 @@ pub(crate) const PACKAGES: [&str; 9] = [
 ];
 
 /// What is in the folder of programs. `module-runtime` has to be beside `bulkhead`.
-pub(crate) const PROGRAMS: [&str; 6] =
-    ["bulkhead", "bulkhead-new", "bulkhead-test-host", "bulkhead-check", "module-runtime", "module-runtime-wasm"];
+pub(crate) const PROGRAMS: [&str; 7] = [
+    "bulkhead",
+    "bulkhead-new",
+    "bulkhead-test-host",
+    "bulkhead-check",
+    "bulkhead-simulate",
+    "module-runtime",
+    "module-runtime-wasm",
+];
 
 /// The programs beside `bulkhead` that are commands of it; each writes its own manual page and completions.
 const BESIDE: [&str; 3] = ["bulkhead-new", "bulkhead-test-host", "bulkhead-check"];
