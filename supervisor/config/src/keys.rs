@@ -139,6 +139,9 @@ pub(crate) const MODULE_KEYS: &[Key<ModuleConfig>] = &[
     key("capabilities.call", Narrows, |m| Slot::Texts(&mut m.capabilities.call, check_callee)),
     key("layer1.index", MayNot, |m| Slot::Indexes(&mut m.declared.index)),
     key("layer1.search", MayNot, |m| Slot::Searches(&mut m.declared.search)),
+    key("dev.build", MayNot, |m| Slot::Words(&mut m.dev.build)),
+    key("dev.build_timeout", MayNot, |m| Slot::Time(&mut m.dev.build_timeout, ms(SECOND, DAY))),
+    key("dev.watch", MayNot, |m| Slot::Paths(&mut m.dev.watch)),
     key("config", Merges, |m| Slot::Config(&mut m.config)),
 ];
 

@@ -14,6 +14,7 @@
 
 mod candidate;
 mod cross_checks;
+mod dev;
 mod document;
 mod embed;
 mod environment;
@@ -46,6 +47,7 @@ mod units;
 
 pub use bulkhead_core::Policy as RestartPolicy;
 pub use bulkhead_protocol::OnPanic;
+pub use dev::Dev;
 pub use environment::{Environment, Paths};
 pub use faulty::{Faulty, PassedOver};
 pub use files::InProgress;

@@ -106,6 +106,16 @@ impl ModuleConfig {
             draft.config
         })
     }
+
+    /// The module whose manifest is in `folder`, as it stands there. Whether the file that it runs is there, and who
+    /// may change it, is not checked, since the module may not be built.
+    ///
+    /// # Errors
+    /// All faults of the manifest.
+    pub fn load_unbuilt(folder: &Path, environment: &Environment) -> Result<ModuleConfig, Problems> {
+        let read = manifest::read_unbuilt(&environment.absolute(folder)?, environment);
+        read.map_err(|problems| Problems::of(problems).expect("a manifest without a problem has a name"))
+    }
 }
 
 impl Loaded {

@@ -45,6 +45,32 @@ pub(crate) fn of_document(
     environment: &Environment,
     problems: &mut Vec<Problem>,
 ) -> Option<Draft<ModuleConfig>> {
+    let Values { mut draft, named } = values(document, problems)?;
+    if find_files(&mut draft, environment, problems) {
+        draft.check_trust(environment, problems);
+    }
+    named.then_some(draft)
+}
+
+/// Reads the manifest in `folder`, and does not look for the file that is run, which may not be built.
+pub(crate) fn read_unbuilt(folder: &Path, environment: &Environment) -> Result<ModuleConfig, Vec<Problem>> {
+    let document = Document::read(&folder.join(MANIFEST), environment).map_err(|problem| vec![problem])?;
+    let mut problems = Vec::new();
+    match values(&document, &mut problems) {
+        Some(Values { draft, named: true }) if problems.is_empty() => Ok(draft.config),
+        _ => Err(problems),
+    }
+}
+
+/// What a manifest says.
+struct Values {
+    draft: Draft<ModuleConfig>,
+    /// Whether the name is the module's own, and not one that stands in for it.
+    named: bool,
+}
+
+/// Reads the keys of a manifest. None when they cannot be read at all.
+fn values(document: &Document, problems: &mut Vec<Problem>) -> Option<Values> {
     if document.is_blank() {
         let message = "expected [module] with a name and a command, found an empty file";
         problems.push(document.position(0).problem(message));
@@ -82,10 +108,7 @@ pub(crate) fn of_document(
             problems.push(document.position(at).problem(format!("{key}: expected {what}, found no such key")));
         }
     }
-    if find_files(&mut draft, environment, problems) {
-        draft.check_trust(environment, problems);
-    }
-    named.then_some(draft)
+    Some(Values { draft, named })
 }
 
 /// The kind that the table `[module]` is about: which keys it has depends on that. Where the type is invalid and

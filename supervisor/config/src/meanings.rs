@@ -164,6 +164,17 @@ pub(crate) const MODULE_MEANINGS: &[(&str, &str)] = &[
          on that type is refused.",
     ),
     (
+        "dev.build",
+        "The command that builds the module, a list of texts, run in the module's folder. Empty: what its language \
+         needs.",
+    ),
+    ("dev.build_timeout", "How long the command may take; then it is killed, and the module stays as it is."),
+    (
+        "dev.watch",
+        "Files and folders whose changes build the module again, with all that is in the folders. Empty: the \
+         module's folder.",
+    ),
+    (
         "config",
         "The module's own table; it gets it in `init` as a JSON object. Dates become texts; `inf`, `nan` and \
          numbers beyond 64 bits are refused.",

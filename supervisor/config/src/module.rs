@@ -1,7 +1,7 @@
 //! What a module is configured to be: the values in force, with their defaults. How they are written in a file is in
 //! `keys.rs`; the core and the daemon decide by them.
 
-use crate::{Declared, ModuleKind, Origin, Origins, RestartPolicy};
+use crate::{Declared, Dev, ModuleKind, Origin, Origins, RestartPolicy};
 use bulkhead_protocol::{Json, ModuleName, Pattern};
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, time::Duration};
 
@@ -42,6 +42,8 @@ pub struct ModuleConfig {
     pub capabilities: Capabilities,
     /// What it wants to be found by in the data store.
     pub declared: Declared,
+    /// How `bulkhead dev` builds and watches it.
+    pub dev: Dev,
     /// Passed to the module in `init`, always a JSON object.
     pub config: Json,
     /// Where each value came from.
@@ -190,6 +192,7 @@ impl ModuleConfig {
             resources: Resources::default(),
             capabilities: Capabilities::default(),
             declared: Declared::default(),
+            dev: Dev::default(),
             config: Json::of(&serde_json::Map::new()),
             origins: Origins::default(),
         }

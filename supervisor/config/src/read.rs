@@ -3,7 +3,7 @@
 
 use crate::document::{Document, Position, found, quote};
 use crate::setting::{
-    NONE, Slot, UNLIMITED, check_command, check_entities, check_folder_name, check_no_nul, check_variable,
+    NONE, Slot, UNLIMITED, check_command, check_entities, check_folder_name, check_no_nul, check_variable, check_words,
 };
 use crate::units::{parse_duration, parse_size};
 use crate::{Declarations, Folder, Problem};
@@ -87,7 +87,8 @@ impl Reading<'_> {
                     _ => Ok(text.to_owned()),
                 }
             }),
-            Slot::Command(target) => self.command(target),
+            Slot::Command(target) => self.command(target, check_command),
+            Slot::Words(target) => self.command(target, check_words),
             Slot::Path(target) => self.path(target),
             Slot::Paths(target) => {
                 let folder = self.document.folder.clone();
@@ -152,7 +153,7 @@ impl Reading<'_> {
         true
     }
 
-    fn command(&mut self, target: &mut Vec<String>) -> bool {
+    fn command(&mut self, target: &mut Vec<String>, check: fn(&[String]) -> Result<(), String>) -> bool {
         if let DeValue::String(text) = self.value.get_ref() {
             let words: Vec<&str> = text.split_whitespace().collect();
             self.report(format!("expected a list, found a text; write {}", Value::from(words)));
@@ -163,7 +164,7 @@ impl Reading<'_> {
             return false;
         }
         if self.problems.len() == problems
-            && let Err(message) = check_command(target)
+            && let Err(message) = check(target)
         {
             self.report(message);
         }

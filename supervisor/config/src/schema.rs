@@ -189,7 +189,7 @@ fn described(path: &str, slot: &Slot<'_>, meanings: &[(&str, &'static str)], kin
     // A value that is required or empty stands for no default.
     let default = slot.value();
     let is_default = match slot {
-        Slot::Name(_) | Slot::Command(_) | Slot::Path(_) | Slot::Paths(_) => false,
+        Slot::Name(_) | Slot::Command(_) | Slot::Words(_) | Slot::Path(_) | Slot::Paths(_) => false,
         _ => !default.is_object(),
     };
     if is_default {
@@ -242,6 +242,7 @@ fn form(slot: &Slot<'_>) -> Value {
         Slot::Entities(_) => list(json!({ "type": "string", "pattern": r"^([A-Za-z][A-Za-z0-9_-]{0,63}\*?|\*)$" })),
         Slot::Texts(_, check) => list(checked_text(*check)),
         Slot::Command(_) => json!({ "type": "array", "items": text(), "minItems": 1 }),
+        Slot::Words(_) => list(text()),
         Slot::Path(_) => path(),
         Slot::Paths(_) => list(path()),
         Slot::Folders(_) => list(json!({ "allOf": [path(), { "pattern": "^[^=]*$" }] })),

@@ -114,7 +114,7 @@ fn only_checks_know(slot: &Slot<'_>, value: &str) -> bool {
     match slot {
         Slot::Time(..) | Slot::OptionalTime(..) => is_quantity,
         Slot::Size(..) | Slot::OptionalSize(..) | Slot::SizeOrUnlimited(..) => is_quantity,
-        Slot::Command(_) => value == "[\"\"]",
+        Slot::Command(_) | Slot::Words(_) => value == "[\"\"]",
         Slot::Indexes(_) | Slot::Searches(_) => value.starts_with(['[', '{']),
         _ => false,
     }

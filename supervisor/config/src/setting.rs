@@ -77,6 +77,8 @@ pub(crate) enum Slot<'a> {
     /// Texts of which each is checked.
     Texts(&'a mut Vec<String>, fn(&str) -> Result<(), String>),
     Command(&'a mut Vec<String>),
+    /// A command, or nothing.
+    Words(&'a mut Vec<String>),
     Path(&'a mut PathBuf),
     Paths(&'a mut Vec<PathBuf>),
     Folders(&'a mut Vec<Folder>),
@@ -160,6 +162,7 @@ impl Slot<'_> {
             Slot::Indexes(_) | Slot::Searches(_) => "a table of lists of paths, one for each type of entity".into(),
             Slot::Texts(..) => "a list of names".into(),
             Slot::Command(_) => "a list of texts, the command and its arguments".into(),
+            Slot::Words(_) => "a list of texts, a command and its arguments or nothing".into(),
             Slot::Path(_) => "a path".into(),
             Slot::Paths(_) | Slot::Folders(_) => "a list of paths".into(),
             Slot::Variables(_) => "a table of texts".into(),
@@ -209,7 +212,9 @@ impl Slot<'_> {
             Slot::Indexes(declared) => texts(declared),
             Slot::Searches(declared) => texts(declared),
             Slot::Patterns(patterns) | Slot::Entities(patterns) => patterns.iter().map(Pattern::as_str).collect(),
-            Slot::Texts(texts, _) | Slot::Command(texts) => texts.iter().map(String::as_str).collect(),
+            Slot::Texts(texts, _) | Slot::Command(texts) | Slot::Words(texts) => {
+                texts.iter().map(String::as_str).collect()
+            }
             Slot::Path(path) => Value::from(path.to_string_lossy()),
             Slot::Paths(paths) => paths.iter().map(|path| path.to_string_lossy()).collect(),
             Slot::Folders(folders) => folders.iter().map(|folder| folder.name.as_str()).collect(),
@@ -238,6 +243,7 @@ impl Slot<'_> {
             Slot::Texts(texts, check) => texts.iter().try_for_each(|text| check(text)),
             Slot::Entities(patterns) => patterns.iter().try_for_each(|pattern| check_entities(pattern.as_str())),
             Slot::Command(words) => check_command(words),
+            Slot::Words(words) => check_words(words),
             Slot::Folders(folders) => folders.iter().try_for_each(|folder| check_folder_name(&folder.name)),
             Slot::Variables(variables) => variables.iter().try_for_each(|(name, value)| check_variable(name, value)),
             Slot::Config(json) if !json.as_str().starts_with('{') => {
@@ -289,6 +295,11 @@ pub(crate) fn check_command(words: &[String]) -> Result<(), String> {
         Some(program) if program.is_empty() => Err("expected a command, found an empty text".into()),
         Some(_) => words.iter().try_for_each(|word| check_no_nul(word)),
     }
+}
+
+/// A command, or nothing.
+pub(crate) fn check_words(words: &[String]) -> Result<(), String> {
+    if words.is_empty() { Ok(()) } else { check_command(words) }
 }
 
 /// The prefix of the variables that the host itself gives to a module.

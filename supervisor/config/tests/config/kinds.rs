@@ -187,7 +187,7 @@ fn what_is_shown_has_the_keys_of_the_kind_and_no_others() {
         assert_eq!(line(&format!("{absent} =")), "", "{text}");
     }
     let headers: Vec<&str> = text.lines().filter(|line| line.starts_with("[module.counter")).collect();
-    let sections = ["", ".restart", ".limits", ".resources", ".wasi", ".capabilities", ".layer1", ".config"];
+    let sections = ["", ".restart", ".limits", ".resources", ".wasi", ".capabilities", ".layer1", ".dev", ".config"];
     assert_eq!(headers, sections.map(|section| format!("[module.counter{section}]")));
 }
 

@@ -367,3 +367,22 @@ fn absolute_paths_need_no_current_directory_and_relative_ones_say_that_it_is_gon
     assert_eq!(relative(&|flags| flags.config = Some("b.toml".into())), format!("b.toml{reason}"));
     assert!(relative(&|flags| flags.state = Some("st".into())).contains(&format!("st{reason}")));
 }
+
+#[test]
+fn a_manifest_is_read_before_its_program_is_built_and_how_it_is_built_is_no_change_of_the_module() {
+    let tree = Tree::new();
+    let manifest = |dev: &str| format!("[module]\nname = \"m\"\ncommand = [\"bin/m\"]\n[dev]\n{dev}");
+    let read = |dev: &str| {
+        tree.write("m/module.toml", manifest(dev));
+        ModuleConfig::load_unbuilt(Path::new("m"), &tree.environment())
+    };
+    let one = read("build = [\"make\"]\nbuild_timeout = \"2min\"\nwatch = [\"src\"]\n").unwrap();
+    assert_eq!((one.dev.build.as_slice(), one.dev.build_timeout), (&["make".to_owned()][..], Duration::from_secs(120)));
+    assert_eq!(one.dev.watch, [tree.path().join("m/src")]);
+    assert!(ModuleConfig::load_in(Path::new("m"), &tree.environment()).is_err());
+    let other = read("").unwrap();
+    assert!(other.dev.build.is_empty());
+    assert_eq!(one, other);
+    let refused = read("build = [\"\"]\n").unwrap_err().to_string();
+    assert_eq!(refused, "m/module.toml:5:9: dev.build: expected a command, found an empty text");
+}

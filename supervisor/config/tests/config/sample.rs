@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 const SAMPLE: &str = include_str!("../../../../docs/examples/bulkhead.toml");
 
 /// Keys of manifests alone, or that a host's file can only narrow.
-const OF_MANIFESTS: [&str; 3] = ["capabilities.", "layer1.", "wasi."];
+const OF_MANIFESTS: [&str; 4] = ["capabilities.", "dev.", "layer1.", "wasi."];
 
 /// The sample with every key in force, for a module of this name.
 fn uncommented(module: &str) -> String {
