@@ -12,12 +12,13 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-const PROGRAMS: [&str; 9] = [
+const PROGRAMS: [&str; 10] = [
     "bulkhead",
     "bulkhead-new",
     "bulkhead-test-host",
     "bulkhead-check",
     "bulkhead-simulate",
+    "bulkhead-dev",
     "module-runtime",
     "module-runtime-wasm",
     "research-log",
@@ -149,7 +150,8 @@ fn exe(pid: i64) -> String {
 fn a_second_installation_replaces_programs_that_run_and_keeps_a_manifest_that_was_changed() {
     let mut prefix = Prefix::new();
     let said = prefix.installed(&real_programs(&prefix.world, false), &[]);
-    let all = "bulkhead, bulkhead-new, bulkhead-test-host, bulkhead-check, bulkhead-simulate, module-runtime, module-runtime-wasm";
+    let all = "bulkhead, bulkhead-new, bulkhead-test-host, bulkhead-check, bulkhead-simulate, bulkhead-dev, \
+               module-runtime, module-runtime-wasm";
     assert!(said.contains(&format!("{all} (new)")), "{said}");
     assert!(said.contains(&format!("bulkhead run --modules {} &", prefix.modules().display())), "{said}");
     assert!(prefix.at("share/man/man1/bulkhead-call.1").is_file());

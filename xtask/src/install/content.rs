@@ -14,12 +14,13 @@ use std::process::Command;
 
 /// The packages to build. The last one has no program; it is here for the features of shared dependencies: after a
 /// build of the workspace, nothing is compiled anew.
-pub(crate) const PACKAGES: [&str; 10] = [
+pub(crate) const PACKAGES: [&str; 11] = [
     "bulkhead",
     "bulkhead-new",
     "bulkhead-test-host",
     "bulkhead-check",
     "bulkhead-simulate",
+    "bulkhead-dev",
     "bulkhead-launcher",
     "bulkhead-wasm",
     "research-log",
@@ -28,18 +29,20 @@ pub(crate) const PACKAGES: [&str; 10] = [
 ];
 
 /// What is in the folder of programs. `module-runtime` has to be beside `bulkhead`.
-pub(crate) const PROGRAMS: [&str; 7] = [
+pub(crate) const PROGRAMS: [&str; 8] = [
     "bulkhead",
     "bulkhead-new",
     "bulkhead-test-host",
     "bulkhead-check",
     "bulkhead-simulate",
+    "bulkhead-dev",
     "module-runtime",
     "module-runtime-wasm",
 ];
 
 /// The programs beside `bulkhead` that are commands of it; each writes its own manual page and completions.
-const BESIDE: [&str; 3] = ["bulkhead-new", "bulkhead-test-host", "bulkhead-check"];
+const BESIDE: [&str; 5] =
+    ["bulkhead-new", "bulkhead-test-host", "bulkhead-check", "bulkhead-simulate", "bulkhead-dev"];
 
 /// A sample module: a folder of the checkout, and its files that are installed.
 struct Sample {

@@ -1,0 +1,45 @@
+//! The program `bulkhead-dev`, which `bulkhead dev` runs: it builds modules, reloads them when a file changes, and shows
+//! what they print and why they crash.
+//!
+//! What decides is pure: `plan` (what is done when), `sources` (which changes count), `language`, `crash` and
+//! `difference`. What waits is `session`, with `watch`, `build`, `link` and `home` around it. How a module is reloaded is
+//! the host's work, and no part of this program.
+
+#![forbid(unsafe_code)]
+
+mod build;
+mod cli;
+mod crash;
+mod difference;
+mod home;
+mod input;
+mod language;
+mod link;
+mod place;
+mod plan;
+mod project;
+mod reports;
+mod screen;
+mod session;
+mod signals;
+mod sources;
+mod watch;
+mod work;
+
+use crate::cli::Cli;
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // The process of a build is started by this program and by nothing else, so its command line is none for people.
+    if let Some(words) = build::child_words(std::env::args_os()) {
+        return build::become_build(words);
+    }
+    match session::run(&Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bulkhead dev: {}", error.text);
+            ExitCode::from(error.code)
+        }
+    }
+}
