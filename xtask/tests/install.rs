@@ -240,7 +240,7 @@ fn everything_is_at_the_standard_places_with_modes_that_the_daemon_accepts() {
     command.arg(prefix.stand_ins("1")).arg("--prefix").arg(&prefix.path).env("HOME", prefix.world.path("home"));
     assert!(command.output().unwrap().status.success());
     let mode = |name: &str| fs::metadata(prefix.at(name)).unwrap_or_else(|_| panic!("{name}")).permissions().mode();
-    let programs = PROGRAMS[..6].iter().map(|name| format!("bin/{name}"));
+    let programs = PROGRAMS[..8].iter().map(|name| format!("bin/{name}"));
     let of_modules = ["research-log/bin/research-log", "misbehave/bin", ""];
     for name in programs.chain(of_modules.map(|name| format!("lib/bulkhead/modules/{name}"))) {
         assert_eq!(mode(&name) & 0o777, 0o755, "{name}");

@@ -3,7 +3,7 @@
 
 use crate::interrupt::Interrupt;
 use anyhow::{Context, Result};
-use bulkhead_command_line::PrivateFolder;
+use bulkhead_command_line::{Fate, PrivateFolder};
 use bulkhead_config::{Environment, ModuleConfig, Problems, RestartPolicy};
 use bulkhead_host::{Starter, Surroundings};
 use bulkhead_protocol::guardian::Spawn;
@@ -52,7 +52,7 @@ impl Subject {
     pub(crate) fn new(config: ModuleConfig, trusted_users: &[u32], interrupt: &Interrupt) -> Result<Subject> {
         let starter = Starter::find(None, trusted_users, &config)?;
         let parent = std::env::temp_dir();
-        let folder = PrivateFolder::new(&parent, PURPOSE)
+        let folder = PrivateFolder::new(&parent, PURPOSE, Fate::Removed)
             .with_context(|| format!("cannot make a folder in {}", parent.display()))?;
         let (trusted_users, interrupt) = (trusted_users.to_vec(), interrupt.clone());
         let subject = Subject { config, starter, folder, trusted_users, interrupt };

@@ -13,5 +13,5 @@ mod socket;
 pub use beside::{ASKED_FOR_COMPLETIONS, ASKED_FOR_PAGE, answer};
 pub use duration::parse_duration;
 pub use manual::page;
-pub use private_folder::PrivateFolder;
+pub use private_folder::{Fate, PrivateFolder};
 pub use socket::{SOCKET, SOCKET_ORIGIN, SocketOrigin, refuse_socket, socket_origin};

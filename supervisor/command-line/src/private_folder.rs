@@ -10,10 +10,20 @@ use std::path::{Path, PathBuf};
 /// Folders of one process that are tried.
 const TRIES_MAX: u32 = 1000;
 
-/// A folder that is removed when this is dropped.
+/// What becomes of the folder at the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is removed.
+    Removed,
+    /// It stays, under a name that no later program removes.
+    Kept,
+}
+
+/// A folder of this user alone.
 #[derive(Debug)]
 pub struct PrivateFolder {
     path: PathBuf,
+    fate: Fate,
     /// Its lock, which no other process has while this one lives.
     _lock: File,
 }
@@ -24,10 +34,14 @@ impl PrivateFolder {
     ///
     /// # Errors
     /// When it cannot be made.
-    pub fn new(parent: &Path, purpose: &str) -> io::Result<PrivateFolder> {
+    pub fn new(parent: &Path, purpose: &str, fate: Fate) -> io::Result<PrivateFolder> {
         let parent = std::path::absolute(parent)?;
-        let prefix = format!("bulkhead-{purpose}-{}-", geteuid());
-        remove_abandoned(&parent, &prefix);
+        let removable = format!("bulkhead-{purpose}-{}-", geteuid());
+        remove_abandoned(&parent, &removable);
+        let prefix = match fate {
+            Fate::Removed => removable,
+            Fate::Kept => format!("bulkhead-{purpose}-kept-{}-", geteuid()),
+        };
         let pid = std::process::id();
         for number in 0..TRIES_MAX {
             let path = parent.join(format!("{prefix}{pid}-{number}"));
@@ -37,11 +51,16 @@ impl PrivateFolder {
                 Err(error) => return Err(error),
             }
             if let Some(lock) = lock(&path) {
-                return Ok(PrivateFolder { path, _lock: lock });
+                return Ok(PrivateFolder { path, fate, _lock: lock });
             }
             // Another program took it for abandoned in the moment before it was locked.
         }
         Err(io::Error::new(io::ErrorKind::AlreadyExists, format!("expected a free name of {TRIES_MAX}, found none")))
+    }
+
+    /// Whether it stays.
+    pub fn is_kept(&self) -> bool {
+        self.fate == Fate::Kept
     }
 
     /// Where it is.
@@ -52,7 +71,8 @@ impl PrivateFolder {
 
 impl Drop for PrivateFolder {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.path)
+        if self.fate == Fate::Removed
+            && let Err(error) = fs::remove_dir_all(&self.path)
             && error.kind() != io::ErrorKind::NotFound
         {
             eprintln!("bulkhead: cannot remove {}: {error}", self.path.display());
@@ -90,18 +110,21 @@ mod tests {
     fn a_folder_without_a_lock_is_removed_by_the_next_and_one_with_a_lock_is_not() {
         let parent = std::env::temp_dir().join(format!("bulkhead-private-folder-{}", std::process::id()));
         fs::create_dir(&parent).unwrap();
-        let first = PrivateFolder::new(&parent, "a").unwrap();
+        let first = PrivateFolder::new(&parent, "a", Fate::Removed).unwrap();
         let abandoned = parent.join(format!("bulkhead-a-{}-1-0", geteuid()));
         let of_another_purpose = parent.join(format!("bulkhead-b-{}-1-0", geteuid()));
         for folder in [&abandoned, &of_another_purpose] {
             fs::create_dir(folder).unwrap();
             fs::write(folder.join("file"), "").unwrap();
         }
-        let second = PrivateFolder::new(&parent, "a").unwrap();
+        let second = PrivateFolder::new(&parent, "a", Fate::Removed).unwrap();
         assert!(first.path().is_dir() && second.path().is_dir() && first.path() != second.path());
         assert!(!abandoned.exists() && of_another_purpose.exists());
         drop((first, second));
         assert_eq!(fs::read_dir(&parent).unwrap().count(), 1);
+        let kept = PrivateFolder::new(&parent, "a", Fate::Kept).unwrap().path().to_owned();
+        drop(PrivateFolder::new(&parent, "a", Fate::Removed).unwrap());
+        assert!(kept.is_dir());
         fs::remove_dir_all(&parent).unwrap();
     }
 }

@@ -97,4 +97,4 @@ pub use steps::steps_taken;
 pub use time::Time;
 pub use view::{ModuleView, NextStep, ObservedState, RunView};
 pub use waiters::Condition;
-pub use why::{Place, RequestWhy, Why};
+pub use why::{RequestWhy, Stage, Why};

@@ -47,7 +47,7 @@ pub struct RequestWhy {
     /// The module that sent it; clients are `None`.
     pub from: Option<ModuleName>,
     /// Where it is.
-    pub place: Place,
+    pub stage: Stage,
     /// For what it waits, in one sentence.
     pub why: String,
     /// The process that has it.
@@ -62,9 +62,9 @@ pub struct RequestWhy {
     pub rules: Vec<AppliedRule>,
 }
 
-/// Where a request is.
+/// How far a request is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Stage {
     /// The store looks whether the work of its key was done.
     KeyLookUp,
     /// Another request does the work of its key.
@@ -81,17 +81,17 @@ pub enum Place {
     Flushing,
 }
 
-impl Place {
+impl Stage {
     /// Its name on the wire.
     pub fn name(self) -> &'static str {
         match self {
-            Place::KeyLookUp => "key_look_up",
-            Place::KeyJoin => "key_join",
-            Place::Queue => "queue",
-            Place::InFlight => "in_flight",
-            Place::Settling => "settling",
-            Place::Committing => "committing",
-            Place::Flushing => "flushing",
+            Stage::KeyLookUp => "key_look_up",
+            Stage::KeyJoin => "key_join",
+            Stage::Queue => "queue",
+            Stage::InFlight => "in_flight",
+            Stage::Settling => "settling",
+            Stage::Committing => "committing",
+            Stage::Flushing => "flushing",
         }
     }
 }
@@ -128,7 +128,7 @@ impl Core {
         if module.spec.name != *name {
             return None;
         }
-        let (place, why, instance, rules) = self.place_of(now, id, entry, module);
+        let (stage, why, instance, rules) = self.stage_of(now, id, entry, module);
         let is_short = entry.message.payload.as_str().len() <= COMMAND_BYTES_MAX;
         let command = (entry.message.kind == RequestType::Command && is_short)
             .then(|| event::command_name(&entry.message.payload))
@@ -141,7 +141,7 @@ impl Core {
                 Caller::Client(_) => None,
                 Caller::Run(run) => self.module_of(run).cloned(),
             }),
-            place,
+            stage,
             why,
             instance,
             deadline_in: (entry.wanted && !entry.is_event()).then(|| entry.deadline.since(now)),
@@ -151,17 +151,17 @@ impl Core {
         })
     }
 
-    fn place_of(
+    fn stage_of(
         &self,
         now: Time,
         id: RequestId,
         entry: &RequestEntry,
         module: &Module,
-    ) -> (Place, String, Option<String>, Vec<Rule>) {
-        let bare = |place, why: &str| (place, why.to_owned(), None, Vec::new());
+    ) -> (Stage, String, Option<String>, Vec<Rule>) {
+        let bare = |stage, why: &str| (stage, why.to_owned(), None, Vec::new());
         match &entry.state {
             RequestState::LookingUp => {
-                bare(Place::KeyLookUp, "the data store is asked whether the work of its key was done before")
+                bare(Stage::KeyLookUp, "the data store is asked whether the work of its key was done before")
             }
             RequestState::Joined => {
                 let running = entry.scoped_key().and_then(|key| self.layer1.keys.get(&key));
@@ -171,7 +171,7 @@ impl Core {
                     }
                     None => "another request does the work of the same key".to_owned(),
                 };
-                (Place::KeyJoin, why, None, Vec::new())
+                (Stage::KeyJoin, why, None, Vec::new())
             }
             RequestState::Queued => {
                 let at = module.queue.iter().position(|queued| queued == id).unwrap_or(0);
@@ -181,7 +181,7 @@ impl Core {
                     module.queue.len(),
                     self.why_queued(now, entry.module)
                 );
-                (Place::Queue, why, None, self.rules_of_queue(module))
+                (Stage::Queue, why, None, self.rules_of_queue(module))
             }
             RequestState::InFlight { run, progressed } => {
                 let run_id = *run;
@@ -197,7 +197,8 @@ impl Core {
                     (_, true) => format!("{} has it among {} at once, and {begun}", run.instance, run.in_flight.len()),
                     (ahead, false) => format!("{} has {ahead} to answer before it", run.instance),
                 };
-                let overdue = self.overdue_at(run).filter(|at| *at <= now && run.in_flight.head() == Some(id));
+                let overdue =
+                    run.overdue_at(&self.requests).filter(|at| *at <= now && run.in_flight.head() == Some(id));
                 let mut parts = vec![why];
                 parts.extend(self.own_requests(run_id));
                 parts.extend(
@@ -210,16 +211,16 @@ impl Core {
                 if entry.is_event() {
                     rules.insert(0, Rule::DeadlineDefault);
                 }
-                (Place::InFlight, parts.join("; "), Some(run.instance.clone()), rules)
+                (Stage::InFlight, parts.join("; "), Some(run.instance.clone()), rules)
             }
             RequestState::Settling(_) => bare(
-                Place::Settling,
+                Stage::Settling,
                 "its module has answered, and the data store is not done with what the module asked for it",
             ),
             RequestState::Committing(_) => {
-                bare(Place::Committing, "its module has answered, and the data store commits what was changed for it")
+                bare(Stage::Committing, "its module has answered, and the data store commits what was changed for it")
             }
-            RequestState::Flushing => bare(Place::Flushing, "its answer waits until what it rests on is on the disk"),
+            RequestState::Flushing => bare(Stage::Flushing, "its answer waits until what it rests on is on the disk"),
         }
     }
 

@@ -28,7 +28,7 @@ Examples:
 
 /// Builds modules and reloads them when a file changes, and shows what they print.
 #[derive(Debug, Parser)]
-#[command(name = "bulkhead dev", version, after_help = AFTER_HELP, max_term_width = 100)]
+#[command(name = "bulkhead-dev", bin_name = "bulkhead dev", version, after_help = AFTER_HELP, max_term_width = 100)]
 pub(crate) struct Cli {
     /// Folders of modules: each is a module, with its module.toml, or has modules as its folders.
     #[arg(value_name = "DIR", default_value = ".")]

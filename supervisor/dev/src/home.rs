@@ -3,11 +3,12 @@
 
 use crate::cli::Cli;
 use crate::input::Failed;
-use crate::place::{Fate, Place};
 use crate::project::Project;
 use bulkhead_client::Client;
+use bulkhead_command_line::{Fate, PrivateFolder};
 use bulkhead_config::{Declared, Environment, Flags, HostConfig, Loaded, LogLevel, ModuleConfig, ModuleKind, Problems};
 use bulkhead_host::{Host, Options, tracing_level};
+use std::env;
 use std::ffi::OsStr;
 use std::io;
 use std::path::PathBuf;
@@ -18,7 +19,7 @@ const BACKTRACES: [(&str, &str); 2] = [("RUST_BACKTRACE", "1"), ("PYTHONFAULTHAN
 /// The host. A private one is stopped when this is dropped, and then its folder is removed.
 #[derive(Debug)]
 pub(crate) enum Home {
-    Private { host: Host, place: Place, socket: PathBuf },
+    Private { host: Host, folder: PrivateFolder, socket: PathBuf },
     Joined { socket: PathBuf },
 }
 
@@ -34,12 +35,13 @@ impl Home {
         }
         tracing_subscriber::fmt().with_max_level(tracing_level(LogLevel::Error)).with_writer(io::stderr).init();
         let fate = if cli.keep { Fate::Kept } else { Fate::Removed };
-        let place = Place::new(fate).map_err(|error| Failed::host(format!("cannot make a private folder: {error}")))?;
-        let socket = place.path().join("control.sock");
+        let folder = PrivateFolder::new(&env::temp_dir(), "dev", fate)
+            .map_err(|error| Failed::host(format!("cannot make a private folder: {error}")))?;
+        let socket = folder.path().join("control.sock");
         let flags = Flags {
             config: None,
             modules: projects.iter().map(|project| project.folder.clone()).collect(),
-            state: Some(place.path().join("state")),
+            state: Some(folder.path().join("state")),
             socket: Some(socket.clone()),
         };
         let mut environment = environment.clone();
@@ -51,7 +53,7 @@ impl Home {
         let options = Options { runtime: None, listen: true, reloader: Some(Box::new(read)) };
         // The modules come with the first reload of each, when they are built.
         let host = Host::start(loaded.host, Vec::new(), options).map_err(|error| Failed::host(error.to_string()))?;
-        Ok(Home::Private { host, place, socket })
+        Ok(Home::Private { host, folder, socket })
     }
 
     /// A connection to it.

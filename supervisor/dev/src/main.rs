@@ -15,7 +15,6 @@ mod home;
 mod input;
 mod language;
 mod link;
-mod place;
 mod plan;
 mod project;
 mod reports;
@@ -27,7 +26,8 @@ mod watch;
 mod work;
 
 use crate::cli::Cli;
-use clap::Parser;
+use bulkhead_command_line::{answer, refuse_socket};
+use clap::{CommandFactory, Parser};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -35,7 +35,17 @@ fn main() -> ExitCode {
     if let Some(words) = build::child_words(std::env::args_os()) {
         return build::become_build(words);
     }
-    match session::run(&Cli::parse()) {
+    if let Some(code) = answer(Cli::command(), std::env::args_os()) {
+        return code;
+    }
+    let cli = Cli::parse();
+    if !cli.join
+        && let Err(fault) = refuse_socket("the host is private; --join works with the daemon of that socket")
+    {
+        eprintln!("bulkhead dev: {fault}");
+        return ExitCode::from(2);
+    }
+    match session::run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bulkhead dev: {}", error.text);

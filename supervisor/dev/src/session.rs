@@ -187,11 +187,11 @@ impl Session {
         }
         self.link.follow_events()?;
         match home {
-            Home::Private { place, .. } => {
+            Home::Private { folder, .. } => {
                 let first = &self.projects[0].name;
                 self.say(Kind::Note, &format!("a private host runs; {} call {first} reaches it", self.command))?;
-                if place.is_kept() {
-                    self.say(Kind::Note, &format!("its state stays in {}", place.path().display()))?;
+                if folder.is_kept() {
+                    self.say(Kind::Note, &format!("its state stays in {}", folder.path().display()))?;
                 }
                 self.plan.handle_begin();
             }

@@ -114,7 +114,7 @@ impl HostState {
             "type": request.kind,
             "command": request.command,
             "from": request.from.as_ref().map(ModuleName::as_str),
-            "place": request.place.name(),
+            "stage": request.stage.name(),
             "why": request.why,
             "instance": request.instance,
             "deadline_in_ms": request.deadline_in.map(millis),

@@ -32,7 +32,7 @@ Examples:
 
 /// Plays what the daemon would do when a module's processes end like this: starts, backoff, breaker, giving up.
 #[derive(Debug, Parser)]
-#[command(name = "bulkhead simulate", version, after_help = HELP, max_term_width = 100)]
+#[command(name = "bulkhead-simulate", bin_name = "bulkhead simulate", version, after_help = HELP, max_term_width = 100)]
 pub(crate) struct Cli {
     /// The folder of a module, written with a slash, as ./flaky; or the name of a module that the daemon would load.
     #[arg(value_name = "NAME | DIR")]

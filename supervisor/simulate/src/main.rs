@@ -11,7 +11,8 @@ mod subject;
 mod timeline;
 
 use crate::cli::Cli;
-use clap::Parser;
+use bulkhead_command_line::{answer, refuse_socket};
+use clap::{CommandFactory, Parser};
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -19,7 +20,14 @@ use std::process::ExitCode;
 const EXIT_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
+    if let Some(code) = answer(Cli::command(), std::env::args_os()) {
+        return code;
+    }
     let cli = Cli::parse();
+    if let Err(fault) = refuse_socket("the rules are played without a daemon") {
+        eprintln!("bulkhead simulate: {fault}");
+        return EXIT_USAGE.into();
+    }
     match run(&cli) {
         Ok(text) => {
             // A reader that is gone needs no report.

@@ -8,7 +8,7 @@ use crate::loading::{self, Plan};
 use crate::start::{self, Starting};
 use crate::streams::TestStreams;
 use crate::test_side::{self, Own, ToHost, ToTest};
-use bulkhead_command_line::PrivateFolder;
+use bulkhead_command_line::{Fate, PrivateFolder};
 use bulkhead_config::LogLevel;
 use bulkhead_host::{Host, tracing_level, write_log_field};
 use bulkhead_protocol::limits::FRAME_BYTES_MAX_DEFAULT;
@@ -60,7 +60,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
             return reporter.give_up(Failure::new(ErrorCode::Internal, format!("cannot listen to signals: {error}")));
         }
     };
-    let folder = match PrivateFolder::new(&options.state.clone().unwrap_or_else(fastest), PURPOSE) {
+    let folder = match PrivateFolder::new(&options.state.clone().unwrap_or_else(fastest), PURPOSE, Fate::Removed) {
         Ok(folder) => folder,
         Err(error) => {
             let sentence = format!("cannot make a private folder: {error}; --state DIR names another place");

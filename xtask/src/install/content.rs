@@ -41,8 +41,7 @@ pub(crate) const PROGRAMS: [&str; 8] = [
 ];
 
 /// The programs beside `bulkhead` that are commands of it; each writes its own manual page and completions.
-const BESIDE: [&str; 5] =
-    ["bulkhead-new", "bulkhead-test-host", "bulkhead-check", "bulkhead-simulate", "bulkhead-dev"];
+const BESIDE: [&str; 5] = ["bulkhead-new", "bulkhead-test-host", "bulkhead-check", "bulkhead-simulate", "bulkhead-dev"];
 
 /// A sample module: a folder of the checkout, and its files that are installed.
 struct Sample {

@@ -77,7 +77,7 @@ pub(super) struct Request {
     #[serde(deserialize_with = "or_empty")]
     pub(super) from: Option<String>,
     #[serde(deserialize_with = "or_empty")]
-    pub(super) place: String,
+    pub(super) stage: String,
     #[serde(deserialize_with = "or_empty")]
     pub(super) why: String,
     #[serde(deserialize_with = "or_empty")]

@@ -58,7 +58,7 @@ fn request(found: &Request) -> String {
         Some(module) => format!(" of the module {}", printable(module)),
         None => String::new(),
     };
-    let place = match found.place.as_str() {
+    let stage = match found.stage.as_str() {
         "in_flight" => "is in flight",
         "queue" => "waits in the queue",
         "key_look_up" => "waits for the data store",
@@ -68,7 +68,7 @@ fn request(found: &Request) -> String {
         other => other,
     };
     let id = found.id;
-    let mut text = format!("{id}, {}{command}{from}, {place}: {}.", printable(&found.kind), printable(&found.why));
+    let mut text = format!("{id}, {}{command}{from}, {stage}: {}.", printable(&found.kind), printable(&found.why));
     if let Some(left) = found.deadline_in_ms {
         let _ = write!(text, " Its deadline is in {}.", span(left));
     }
@@ -197,7 +197,7 @@ mod tests {
         let json = r#"{"name":"flaky","state":"waiting","desired":"running","reason":"backoff after 2 failures in a row",
             "next":{"action":"next start","in_ms":200,"why":"backoff after 2 failures in a row"},"restarts":1,
             "rules":[{"key":"restart.delay_initial","value":"100ms","origin":"/m/module.toml:7"}],
-            "requests":[{"id":17,"type":"command","command":"add","place":"queue","why":"1 of 1 in the queue",
+            "requests":[{"id":17,"type":"command","command":"add","stage":"queue","why":"1 of 1 in the queue",
             "deadline_in_ms":29000,"crashes":1,"rules":[]}],"more_requests":2,"earlier":3,
             "history":[{"ago_ms":5000,"what":"known","initial":"running"},
             {"ago_ms":4000,"what":"ordered","order":"restart","by":"module","module":"boss"},

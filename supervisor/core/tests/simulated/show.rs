@@ -191,8 +191,8 @@ pub(crate) fn why_request(player: &Player, name: &ModuleName, id: u64) -> String
     player.core.why_request(player.now, name, RequestId(id)).as_ref().map_or("unknown".into(), request)
 }
 
-fn request(RequestWhy { id, kind, place, why, rules: applied, .. }: &RequestWhy) -> String {
-    format!("request {id} {kind} {}: {why} {}", place.name(), rules(applied))
+fn request(RequestWhy { id, kind, stage, why, rules: applied, .. }: &RequestWhy) -> String {
+    format!("request {id} {kind} {}: {why} {}", stage.name(), rules(applied))
 }
 
 fn rules(rules: &[AppliedRule]) -> String {
