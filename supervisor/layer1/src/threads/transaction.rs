@@ -128,6 +128,11 @@ impl Writer {
 
     fn commit_all(&self, statements: Statements<'_>) -> Result<(), Undone> {
         drop(statements);
+        // A flush may have failed since this transaction began. A part of a unit may have failed by that on a thread that
+        // reads, and the commit of the rest of it may have joined since.
+        if let Some(reason) = self.shared.gone() {
+            return Err(Undone::Gone(reason));
+        }
         self.usage.borrow_mut().write(&self.connection)?;
         let due = self.clock_due(self.age.get(), CLOCK_WRITTEN_AFTER);
         due.map_or(Ok(()), |due| clock::write(&self.connection, due))?;
