@@ -65,9 +65,11 @@ fn every_exit_code_of_the_table_comes_about_as_the_table_says() {
         (&["wait", "missing", "--for", "ready"], 4),
         (&["logs", "missing"], 4),
         (&["call", "bad", "sleep", "{\"ms\":60000}", "--timeout", "50ms"], 124),
+        (&["replay", "bad-1-000000000009"], 2),
         (&["wait", "good", "--for", "stopped", "--timeout", "50ms"], 124),
         (&["call", "good", "ping", "--socket", "absent.sock"], 125),
         (&["status", "--socket", "absent.sock"], 125),
+        (&["replay", "bad-1-000000000009", "--socket", "absent.sock"], 125),
     ] {
         let done = run(&world, words, "");
         assert_eq!(done.code, Some(code), "{words:?}: {done:?}");

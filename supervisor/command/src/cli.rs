@@ -1,12 +1,16 @@
 //! The command line: every command, flag and help text. Completions and man pages are made from it.
 //! How it is read without defining all of it first is in `quick`.
 
+mod events;
 mod layer1;
 mod quick;
+mod replay;
 mod requests;
 mod why;
 
+pub(crate) use events::Events;
 pub(crate) use layer1::{Compact, Existing, Export, Forget, Import, Layer1, Location, SetAside, Which};
+pub(crate) use replay::Replay;
 pub(crate) use requests::{Call, Data, Describe, Emit, RequestOptions};
 pub(crate) use why::Why;
 
@@ -134,7 +138,7 @@ Examples:
     #[command(after_help = "Example:\n  bulkhead emit research_session.started '{\"session\":17}'")]
     Emit(Emit),
     /// Follow events: as they happen, from a cursor, or all that are stored.
-    #[command(after_help = EVENTS_HELP)]
+    #[command(after_help = events::HELP)]
     Events(Events),
     /// Show the last lines that a module wrote, also those of earlier daemons.
     #[command(after_help = LOGS_HELP)]
@@ -162,6 +166,9 @@ Examples:
         #[arg(long)]
         json: bool,
     },
+    /// Send the message that crashed a module again, from the record of the crash, and compare how it ends.
+    #[command(after_help = replay::HELP)]
+    Replay(Replay),
     /// Wait until a module is ready, or stopped.
     #[command(after_help = WAIT_HELP)]
     Wait(Wait),
@@ -230,37 +237,6 @@ Examples:
   bulkhead mutate layer1 '{\"entity\":\"Log\",\"operation\":\"update\",
     \"id\":\"01981f6e-2c1a-7e3b-9f00-5d2c8a4b6e7f\",\"expected_version\":1,
     \"data\":{\"text\":\"ho\"}}'";
-
-const EVENTS_HELP: &str = "\
-What modules and clients publish is stored, and so are changes of the data (Log.created); the daemon's own events \
-(module.ready) come as they happen only. --json has the cursor of each event, and the epoch: which history of the \
-data store it belongs to, as one that is restored from a backup gives cursors again.
-
-Examples:
-  bulkhead events
-  bulkhead events 'module.*' --json | jq .data
-  bulkhead events 'Log.*' --from-beginning --reconnect --json
-  bulkhead events --after 1234@5f0c9a1e";
-
-/// Options of `events`.
-#[derive(Args, Debug)]
-pub(crate) struct Events {
-    /// An event's name, or the beginning of one and a star; without it, all events.
-    pub(crate) pattern: Option<String>,
-    /// Begin after this cursor, to miss nothing since the event that carried it. With the epoch of that event,
-    /// what was stored since is reported also if the data store was restored from a backup meanwhile.
-    #[arg(long, value_name = "CURSOR[@EPOCH]", value_parser = crate::follow::parse_position)]
-    pub(crate) after: Option<crate::follow::Position>,
-    /// Begin with the oldest event that is kept.
-    #[arg(long, conflicts_with = "after")]
-    pub(crate) from_beginning: bool,
-    /// When the daemon goes away, wait for it and go on after the last event.
-    #[arg(long)]
-    pub(crate) reconnect: bool,
-    /// One JSON object a line.
-    #[arg(long)]
-    pub(crate) json: bool,
-}
 
 /// Where the daemon finds its files.
 #[derive(Args, Clone, Debug)]

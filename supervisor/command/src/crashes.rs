@@ -4,6 +4,7 @@ use crate::amount::{count, span};
 use crate::exit::{Exit, Halt};
 use crate::lenient::{list, or_empty};
 use crate::output::{Output, complain, printable, with_schema};
+use crate::replay;
 use crate::session::Session;
 use crate::style::{Colour, Style};
 use bulkhead_protocol::Json;
@@ -12,31 +13,26 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 /// The host's answer. An older host does not report what it leaves out.
-#[derive(Deserialize)]
-struct Crashes {
-    crashes: Vec<Json>,
+#[derive(Default, Deserialize)]
+pub(crate) struct Crashes {
+    /// The records, the newest last.
+    pub(crate) crashes: Vec<Json>,
+    /// How many there are before them.
     #[serde(default)]
-    older: u64,
+    pub(crate) older: u64,
     #[serde(default)]
     remarks: Vec<String>,
 }
 
 /// `bulkhead crashes`.
 pub(crate) fn show(socket: Option<PathBuf>, name: Option<&str>, limit: Option<u64>, json: bool) -> Result<Exit, Halt> {
-    let mut args = serde_json::Map::new();
-    args.extend(name.map(|name| ("name".to_owned(), name.into())));
-    args.extend(limit.map(|limit| ("limit".to_owned(), limit.into())));
-    let args = serde_json::Value::Object(args).into();
-    let data = crate::status::ask_supervisor(&mut Session::open(socket)?, "crashes", &args, name)?;
-    let misunderstood = |error| Halt::Failed(format!("the host's list of crashes is not understood: {error}"));
-    let Crashes { crashes, older, remarks } = data.read().map_err(misunderstood)?;
+    let Crashes { crashes, older, remarks } = ask(&mut Session::open(socket)?, name, limit)?;
     let mut output = Output::default();
     for crash in &crashes {
         if json {
             output.json_line(&with_schema(crash.as_str()))?;
         } else {
-            let crash: Crash = crash.read().map_err(misunderstood)?;
-            output.line(&render(&crash, Style::of_stdout()))?;
+            output.line(&render(&crash.read().map_err(misunderstood)?, again(crash), Style::of_stdout()))?;
         }
     }
     if crashes.is_empty() && remarks.is_empty() && !json {
@@ -50,6 +46,25 @@ pub(crate) fn show(socket: Option<PathBuf>, name: Option<&str>, limit: Option<u6
     }
     remarks.iter().for_each(|notice| complain(&printable(notice)));
     Ok(Exit::Done)
+}
+
+/// The records of a module, or of all modules.
+pub(crate) fn ask(session: &mut Session, name: Option<&str>, limit: Option<u64>) -> Result<Crashes, Halt> {
+    let mut args = serde_json::Map::new();
+    args.extend(name.map(|name| ("name".to_owned(), name.into())));
+    args.extend(limit.map(|limit| ("limit".to_owned(), limit.into())));
+    let args = serde_json::Value::Object(args).into();
+    crate::status::ask_supervisor(session, "crashes", &args, name)?.read().map_err(misunderstood)
+}
+
+fn misunderstood(error: serde_json::Error) -> Halt {
+    Halt::Failed(format!("the host's list of crashes is not understood: {error}"))
+}
+
+/// The command that sends its message again, of a record that has one.
+fn again(record: &Json) -> Option<String> {
+    replay::Record::read(record).ok()?;
+    Some(format!("bulkhead replay {}", replay::name_of(record)?))
 }
 
 #[derive(Default, Deserialize)]
@@ -100,7 +115,7 @@ fn exit_text(exit: &Json) -> Option<String> {
     Some(as_exit.or_else(|_| exit.read::<String>()).unwrap_or_else(|_| exit.as_str().to_owned()))
 }
 
-fn render(crash: &Crash, style: Style) -> String {
+fn render(crash: &Crash, again: Option<String>, style: Style) -> String {
     let module = style.paint(Colour::Strong, &printable(&crash.module));
     let mut text = format!("{module}  {}", style.paint(Colour::Faint, &printable(&crash.time)));
     if crash.earlier {
@@ -133,6 +148,7 @@ fn render(crash: &Crash, style: Style) -> String {
         add(if index == 0 { "stderr" } else { "" }, Some(format!("| {line}")));
     }
     add("file", crash.file.clone());
+    add("again", again);
     text.push('\n');
     text
 }
@@ -157,7 +173,11 @@ misbehave  2026-11-22T10:00:00Z  earlier daemon
   stderr     | one
              | two
   file       /s/crash-1.json
+  again      bulkhead replay crash-1
 ";
-        assert_eq!(render(&Json::parse(json).unwrap().read().unwrap(), Style::Plain), expected);
+        let record = Json::parse(json).unwrap();
+        assert_eq!(render(&record.read().unwrap(), again(&record), Style::Plain), expected);
+        let empty = Json::parse(r#"{"module":"m","file":"/s/m-1.json","in_flight":[]}"#).unwrap();
+        assert_eq!(again(&empty), None, "there is nothing to send");
     }
 }

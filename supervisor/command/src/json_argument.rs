@@ -34,7 +34,8 @@ pub(crate) fn read(argument: &str) -> Result<Json, Halt> {
     }
 }
 
-fn bytes_of(name: &str, source: impl Read) -> Result<Vec<u8>, Halt> {
+/// All that a file has, up to the length of the largest message.
+pub(crate) fn bytes_of(name: &str, source: impl Read) -> Result<Vec<u8>, Halt> {
     let mut bytes = Vec::new();
     let limit = FRAME_BYTES_MAX_HIGHEST as u64;
     source.take(limit + 1).read_to_end(&mut bytes).map_err(|error| Halt::Usage(format!("{name}: {error}")))?;

@@ -34,6 +34,7 @@ mod pipe;
 mod programs;
 mod progress;
 mod records;
+mod replay;
 mod request;
 mod session;
 mod status;
@@ -127,6 +128,7 @@ fn dispatch(Cli { host: Host { socket }, command }: Cli) -> Result<Exit, Halt> {
         Command::Crashes { name, limit, json } => {
             crashes::show(socket, name.as_deref(), limit, json).map_err(records::with_location)
         }
+        Command::Replay(options) => replay::run(socket, &options),
         Command::Wait(wait) => lifecycle::wait(socket, &wait),
         Command::Layer1(command) => layer1::run(socket, command),
         Command::Config(command) => config::run(socket, command),

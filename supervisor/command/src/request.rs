@@ -120,10 +120,15 @@ fn print(output: &mut Output, response: Response, subject: &str, full: bool, int
 }
 
 fn push_whole(output: &mut Output, response: &Response) -> Result<(), Halt> {
+    push_json_line(output.buffer(), whole(response)?.as_str());
+    Ok(())
+}
+
+/// The response as one JSON object.
+pub(crate) fn whole(response: &Response) -> Result<Json, Halt> {
     let mut frame = Vec::new();
     let encoded = response.encode(&mut frame, FRAME_BYTES_MAX_HIGHEST);
     encoded.map_err(|error| Halt::Failed(format!("the response cannot be printed: {error}")))?;
     let json = std::str::from_utf8(&frame[LENGTH_PREFIX_BYTES..]).expect("a message is UTF-8");
-    push_json_line(output.buffer(), json);
-    Ok(())
+    Ok(Json::of_checked(json))
 }

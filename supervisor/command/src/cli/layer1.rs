@@ -186,7 +186,7 @@ pub(crate) enum SetAside {
     },
     /// Hand set-aside events to their module once more; what it handles is set aside no longer.
     #[command(
-        after_help = "Examples:\n  bulkhead layer1 set-aside replay 17\n  bulkhead layer1 set-aside replay --all research-log"
+        after_help = "The message that a module had in hand at a crash is sent again by `bulkhead replay`.\n\nExamples:\n  bulkhead layer1 set-aside replay 17\n  bulkhead layer1 set-aside replay --all research-log"
     )]
     Replay(Which),
     /// Forget set-aside events.

@@ -91,7 +91,7 @@ impl Position {
     }
 }
 
-/// The value of an option, where it is a command of the module.
+/// The value of an option, where it is a module or a command of one.
 fn value_of(
     option: &Arg,
     command: &Command,
@@ -99,10 +99,12 @@ fn value_of(
     socket: Option<PathBuf>,
     written: &str,
 ) -> Option<Position> {
-    let is_command = command.get_name() == "pipe" && option.get_id() == "command";
-    let module = words.first().filter(|_| is_command)?.clone();
-    let (wanted, written) = (Wanted::Command { module }, written.to_owned());
-    Some(Position { socket, wanted, written, given: Vec::new() })
+    let wanted = match (command.get_name(), option.get_id().as_str()) {
+        ("pipe", "command") => Wanted::Command { module: words.first()?.clone() },
+        ("replay", "to") => Wanted::Module { others: &[] },
+        _ => return None,
+    };
+    Some(Position { socket, wanted, written: written.to_owned(), given: Vec::new() })
 }
 
 /// Addresses of the host's own that a command takes in the place of a module.
@@ -172,6 +174,7 @@ mod tests {
             ("bulkhead pipe --in-flight 5 ", &[]),
             ("bulkhead wait --for ready ", &[]),
             ("bulkhead crashes ", &[]),
+            ("bulkhead replay x --to ", &[]),
             ("bulkhead stop a ", &[]),
         ] {
             assert_eq!(wanted(line), Some(Wanted::Module { others }), "{line}");
