@@ -59,7 +59,9 @@ mod tests {
 
     #[test]
     fn each_language_has_its_build() {
-        let cases: [(&[&str], Option<&str>, Option<&str>, Option<&str>); 9] = [
+        /// The files, `package.json`, what runs, and the build.
+        type Case<'a> = (&'a [&'a str], Option<&'a str>, Option<&'a str>, Option<&'a str>);
+        let cases: [Case<'_>; 9] = [
             (&["Cargo.toml"], None, Some("target/debug/module"), Some("cargo build")),
             (&["Cargo.toml", "Makefile"], None, Some("target/release/module"), Some("cargo build --release")),
             (
