@@ -13,6 +13,8 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What an answer has after its number.
 const SUCCESS: &[u8] = br#","status":"success""#;
+/// The same, as Python writes it.
+const SUCCESS_SPACED: &[u8] = br#", "status": "success""#;
 
 /// A connection to a host, a relay or a module.
 #[derive(Debug)]
@@ -202,9 +204,9 @@ fn number(digits: &mut [u8], mut rest: u64) {
 
 /// Checks that an answer is a success.
 fn success(answer: &[u8]) -> Result<(), Failed> {
-    // `{"id":` and the number.
-    let from = 6 + ID_DIGITS;
-    if answer.get(from..from + SUCCESS.len()) == Some(SUCCESS) {
+    // After `{"id":` and the number; Python writes a space after each colon and comma.
+    let has = |success: &[u8], from: usize| answer.get(from..from + success.len()) == Some(success);
+    if has(SUCCESS, 6 + ID_DIGITS) || has(SUCCESS_SPACED, 7 + ID_DIGITS) {
         return Ok(());
     }
     Err(format!("expected a success, found {}", String::from_utf8_lossy(answer)).into())
