@@ -4,6 +4,7 @@ use crate::{
     core::{Core, Outstanding},
     ids::Caller,
     layer1::{JobPurpose, Unit},
+    limits::EVENTS_COMMITTING_MAX,
     request::RequestState,
     requests::LookUpState,
     run::Phase,
@@ -251,10 +252,11 @@ impl Core {
                 assert!(self.timers.contains(pause, Timer::Stream(*id)), "no timer: {stream:?}");
                 timers += 1;
             }
-            if let Some(request) = stream.gives() {
+            for request in stream.gives().into_iter().chain(stream.commits()) {
                 let event = self.requests.get(request).and_then(|entry| entry.event);
                 assert!(event.is_some(), "it waits for nothing: {stream:?}");
             }
+            assert!(stream.commits().count() <= EVENTS_COMMITTING_MAX, "too many at once: {stream:?}");
         }
         timers
     }

@@ -80,8 +80,8 @@ pub use idle_clients::{ClientState, Doing, IdleClients, Owner};
 pub use ids::{Caller, ClientId, ModuleId, Recipient, RequestId, RunId};
 pub use lacks::{GuardianRestarts, Need};
 pub use layer1::{
-    Begin, CommitNumber, Cursor, EntityState, Epoch, Epochs, KeyState, KeyUse, NewEvent, Read, StoreOp, StoreOutcome,
-    StoredEvent, StreamView, UnitId,
+    Advance, Begin, CommitNumber, Cursor, EntityState, Epoch, Epochs, KeyState, KeyUse, NewEvent, Read, StoreOp,
+    StoreOutcome, StoredEvent, StreamView, UnitId,
 };
 pub use limits::{HALF_SENT_MAX, NEWEST_MAX, PORTION_NANOS_MAX};
 pub use module::{InitialState, SpawnFailure};

@@ -263,6 +263,9 @@ pub(crate) const FETCHED_MAX: usize = 64;
 /// Bytes of these events; one may always be kept.
 pub(crate) const FETCHED_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// Events of a module that it has answered and that are being committed, while it has the next one.
+pub(crate) const EVENTS_COMMITTING_MAX: usize = 64;
+
 /// Attempts at one event before it is set aside.
 pub(crate) const EVENT_ATTEMPTS_MAX: u32 = 5;
 

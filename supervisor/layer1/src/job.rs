@@ -146,6 +146,9 @@ pub enum Also {
         module: String,
         /// The cursor.
         cursor: Cursor,
+        /// In a [`Job::Commit`]: how far it must have got before. Otherwise the outcome is a conflict, and nothing
+        /// is committed.
+        after: Cursor,
     },
     /// A module's reading has passed by so many events that are not kept any more.
     Missed {

@@ -66,7 +66,9 @@ fn every_kind_of_job_is_counted_with_what_it_holds() {
     let set_aside =
         || Also::SetAside { module: "m".to_owned(), cursor: Cursor(1), attempts: 5, error: "e".repeat(900) };
     let missed = || Also::Missed { module: "module".to_owned(), events: 1 };
-    let also = || vec![missed(), Also::Advance { module: "module".to_owned(), cursor: Cursor(1) }, set_aside()];
+    let also = || {
+        vec![missed(), Also::Advance { module: "module".to_owned(), cursor: Cursor(1), after: Cursor(0) }, set_aside()]
+    };
     let makers: Makers<'_, Job> = vec![
         ("query", Box::new(move || Job::Query { unit, query: wide_query() })),
         (

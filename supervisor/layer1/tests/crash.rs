@@ -43,7 +43,7 @@ fn a_process_that_writes() {
             Job::Emit { unit: id, source: "m".into(), event: "unit.done".into(), data: json(&number.to_string()) },
         );
         let key = Some((keyed(&format!("k{number}"), "x"), json(&number.to_string())));
-        let also = vec![Also::Advance { module: "m".into(), cursor: Cursor(number) }];
+        let also = vec![Also::Advance { module: "m".into(), cursor: Cursor(number), after: Cursor(0) }];
         submit(2, Job::Commit { unit: UnitId(number), key, events: vec![], also });
     };
     let mut next = first;

@@ -132,13 +132,13 @@ fn a_subscription_begins_at_the_end_advances_with_commits_and_outlives_the_store
     emit(&store, None, "a", "1");
     assert_eq!(subscription(&store, "m"), Subscription { module: "m".into(), cursor: Cursor(1), missed: 0 });
     emit(&store, None, "a", "2");
-    let also = vec![Also::Advance { module: "m".into(), cursor: Cursor(2) }];
+    let also = vec![Also::Advance { module: "m".into(), cursor: Cursor(2), after: Cursor(0) }];
     assert!(matches!(
         store.run(Job::Commit { unit: UnitId(1), key: None, events: vec![], also }),
         Outcome::Committed { .. }
     ));
     assert!(matches!(
-        store.run(Job::Also(vec![Also::Advance { module: "m".into(), cursor: Cursor(1) }])),
+        store.run(Job::Also(vec![Also::Advance { module: "m".into(), cursor: Cursor(1), after: Cursor(0) }])),
         Outcome::Done
     ));
     let store = store.reopened(|_| {});
@@ -151,6 +151,26 @@ fn a_subscription_begins_at_the_end_advances_with_commits_and_outlives_the_store
     assert_eq!((forgotten.subscription.map(|it| it.cursor.0), forgotten.set_aside), (Some(2), 0));
     assert_eq!(emit(&store, None, "a", "3").events_cursor(), 3);
     assert_eq!(subscription(&store, "m").cursor.0, 3);
+}
+
+#[test]
+fn an_event_is_committed_only_when_the_one_before_it_is() {
+    let store = Store::new();
+    assert_eq!(subscription(&store, "m").cursor.0, 0);
+    (1..=3).for_each(|n| drop(emit(&store, None, "a", &n.to_string())));
+    let commit = |unit, cursor, after| {
+        let also = vec![Also::Advance { module: "m".into(), cursor: Cursor(cursor), after: Cursor(after) }];
+        let events = vec![event("done")];
+        store.run(Job::Commit { unit: UnitId(unit), key: None, events, also })
+    };
+    let Outcome::Conflict(failure) = commit(1, 2, 1) else { panic!("its event follows one that is not committed") };
+    assert_eq!(failure.error, "m's event 2 follows 1, which is not committed: it has got to 0");
+    assert_eq!(names(&read(&store, 3, &["*"], 10, 1000)), [""; 0], "nothing of it is stored");
+    for (unit, cursor) in [(2, 1), (3, 2), (4, 3)] {
+        assert!(matches!(commit(unit, cursor, cursor - 1), Outcome::Committed { .. }));
+    }
+    assert_eq!(subscription(&store, "m").cursor.0, 3);
+    assert_eq!(names(&read(&store, 3, &["*"], 10, 1000)), ["done", "done", "done"]);
 }
 
 trait LastCursor {
@@ -225,7 +245,7 @@ fn events_are_cleared_by_age_but_the_newest_and_what_is_still_to_be_read_stay() 
     time.pass(20_000_000);
     wait_for_oldest(&store, 6);
     assert_eq!((read(&store, 2, &["*"], 100, 1000).lost, read(&store, 5, &["*"], 100, 1000).lost), (3, 0));
-    store.run(Job::Also(vec![Also::Advance { module: "slow".into(), cursor: Cursor(10) }]));
+    store.run(Job::Also(vec![Also::Advance { module: "slow".into(), cursor: Cursor(10), after: Cursor(0) }]));
     wait_for_oldest(&store, 10);
     let store = store.reopened(|_| {});
     assert_eq!(emit(&store, None, "a", "1").events_cursor(), 11);
@@ -250,7 +270,7 @@ fn a_subscriber_that_stays_away_too_long_learns_what_it_missed() {
     let page = read(&store, 0, &["a"], 5, 1000);
     assert_eq!((page.lost, page.cursor.0), (10, 15));
     let missed = Also::Missed { module: "gone".into(), events: page.lost };
-    store.run(Job::Also(vec![Also::Advance { module: "gone".into(), cursor: page.cursor }, missed]));
+    store.run(Job::Also(vec![Also::Advance { module: "gone".into(), cursor: page.cursor, after: Cursor(0) }, missed]));
     assert_eq!(subscription(&store, "gone"), Subscription { module: "gone".into(), cursor: Cursor(15), missed: 10 });
     store.run(Job::Forget { module: "gone".into() });
     wait_for_oldest(&store, 21);

@@ -289,7 +289,7 @@ fn all_events_together_have_a_bound_in_bytes_and_twice_that_for_subscribers_that
     store.run(Job::Subscribe { module: "slow".into() });
     (0..30).for_each(|_| drop(emit_as(&store, "m", None, "e", 1000)));
     wait_until("20 are left", || usage_of(&store, "m").events == 20);
-    store.run(Job::Also(vec![Also::Advance { module: "slow".into(), cursor: Cursor(60) }]));
+    store.run(Job::Also(vec![Also::Advance { module: "slow".into(), cursor: Cursor(60), after: Cursor(0) }]));
     wait_until("10 are left", || usage_of(&store, "m").events == 10);
     check(&store);
 }

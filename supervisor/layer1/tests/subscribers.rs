@@ -69,7 +69,7 @@ fn what_waits_for_a_module_is_what_it_subscribes_to() {
     assert_eq!(waiting(&store, "m", &["night.*", "*"]), exactly(3));
     assert_eq!(waiting(&store, "m", &[]), exactly(0));
     assert_eq!(waiting(&store, "other", &["*"]), None, "nothing says what it subscribes to");
-    store.run(Job::Also(vec![Also::Advance { module: "m".into(), cursor: Cursor(3) }]));
+    store.run(Job::Also(vec![Also::Advance { module: "m".into(), cursor: Cursor(3), after: Cursor(0) }]));
     assert_eq!(waiting(&store, "m", &["day.*"]), exactly(1));
 }
 
@@ -136,6 +136,6 @@ fn a_module_that_is_forgotten_leaves_neither_place_nor_set_aside_event() {
     assert_eq!(forget("m"), Forgotten { subscription: None, set_aside: 0 });
     assert_eq!(listed(&store).iter().map(|one| &*one.module).collect::<Vec<_>>(), ["other"]);
     // What it reports late makes no new subscription for it.
-    store.run(Job::Also(vec![Also::Advance { module: "m".into(), cursor: Cursor(2) }]));
+    store.run(Job::Also(vec![Also::Advance { module: "m".into(), cursor: Cursor(2), after: Cursor(0) }]));
     assert_eq!(forget("m").subscription, None);
 }

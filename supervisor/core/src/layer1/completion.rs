@@ -77,7 +77,7 @@ impl Core {
         if let (Some(failure), true, true) = (failure, settling, is_change) {
             self.mark_for_abort(of, &failure);
         }
-        self.unit_progressed(now, of);
+        self.unit_goes_on(now, of);
     }
 
     fn count_down(&mut self, caller: Caller) {

@@ -5,6 +5,7 @@
 //! what came of each by [`crate::Core::handle_stored`]. A success is given to no client before the commit
 //! that it speaks of is on the disk.
 
+mod answered;
 mod attribution;
 mod completion;
 mod entities;
@@ -27,7 +28,7 @@ pub(crate) use flush::HeldAnswers;
 pub(crate) use keys::{Running, ScopedKey};
 pub(crate) use precedence::Precedence;
 pub(crate) use store::JobPurpose;
-pub use store::{KeyUse, StoreOp, StoreOutcome};
+pub use store::{Advance, KeyUse, StoreOp, StoreOutcome};
 pub use store_requests::Read;
 pub(crate) use store_requests::{ADDRESS, StoreRequest};
 pub(crate) use stream::Stream;

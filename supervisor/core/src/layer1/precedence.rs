@@ -124,7 +124,7 @@ impl Core {
         let Some(precedence) = module.precedence.take_if(|precedence| precedence.request == id) else { return };
         self.timers.clear(precedence.until, Timer::Precedence(module_id));
         for waiting in precedence.waiting {
-            self.unit_progressed(now, waiting);
+            self.unit_goes_on(now, waiting);
         }
         self.release_held(now, module_id);
     }

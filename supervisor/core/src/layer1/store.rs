@@ -30,6 +30,17 @@ pub struct KeyUse {
     pub payload: Json,
 }
 
+/// A module's stream advances with a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Advance {
+    /// The module.
+    pub module: ModuleName,
+    /// How far its stream has got with that.
+    pub cursor: Cursor,
+    /// How far it must have got before: otherwise the outcome is [`StoreOutcome::Conflict`].
+    pub after: Cursor,
+}
+
 /// What the store is to do. Operations are to be passed to it in the order in which they are polled;
 /// each gets exactly one outcome, except [`StoreOp::Discard`] and [`StoreOp::Interrupt`], which get
 /// none of their own.
@@ -74,8 +85,8 @@ pub enum StoreOp {
         events: Vec<NewEvent>,
         /// The key, and the data of the success.
         key: Option<(KeyUse, Json)>,
-        /// The module whose stream advances, and how far it has got.
-        advance: Option<(ModuleName, Cursor)>,
+        /// The event that is done with.
+        advance: Option<Advance>,
     },
     /// Undo a unit.
     Discard(UnitId),

@@ -1,7 +1,7 @@
 //! One module's stream of events: what of it is done with, what is next, what is fetched already. What
 //! is done about it is in [`super::streams`].
 
-use super::{CommitNumber, Cursor, StoredEvent};
+use super::{CommitNumber, Cursor, StoredEvent, answered::Answered};
 use crate::limits::{FETCHED_BYTES_MAX, FETCHED_MAX};
 use crate::{blame::Crash, ids::RequestId, time::Time};
 use bulkhead_protocol::Pattern;
@@ -26,6 +26,15 @@ pub(super) enum EventState {
     SettingAside,
 }
 
+/// What a commit brings a stream past.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Passed {
+    /// Its own event, and those before it.
+    Itself,
+    /// Events after it, too, which were handled without a commit.
+    Others,
+}
+
 /// One module's stream.
 #[derive(Debug)]
 pub(crate) struct Stream {
@@ -33,6 +42,10 @@ pub(crate) struct Stream {
     pub(super) patterns: Vec<Pattern>,
     /// Everything up to here is done with.
     pub(super) position: Cursor,
+    /// The events after that which the module has answered while commits before them were under way.
+    pub(super) answered: Answered,
+    /// Up to here, an event is given only when the one before it is committed.
+    one_by_one: Cursor,
     /// The position that was reported to the store.
     pub(super) reported: Cursor,
     /// The event that is next, until it is done with.
@@ -71,6 +84,8 @@ impl Stream {
             position_state: PositionState::Unknown,
             patterns: Vec::new(),
             position: Cursor(0),
+            answered: Answered::default(),
+            one_by_one: Cursor(0),
             reported: Cursor(0),
             current: None,
             event_state: EventState::Idle,
@@ -101,6 +116,11 @@ impl Stream {
             EventState::InProgress(request) => Some(request),
             EventState::Idle | EventState::SettingAside => None,
         }
+    }
+
+    /// The requests of events that their module has answered, and whose commits are under way.
+    pub(crate) fn commits(&self) -> impl Iterator<Item = RequestId> {
+        self.answered.requests()
     }
 
     /// Whether an event waits to be given to the module, or may wait: what the store has is read piece by piece.
@@ -165,14 +185,89 @@ impl Stream {
         if self.event_state == EventState::Idle
             && let Some(current) = self.current.take_if(|current| !patterns.iter().any(|it| it.matches(&current.event)))
         {
-            self.done(current.cursor);
+            self.handled(current.cursor);
         }
-        self.known = self.current.as_ref().map_or(self.position, |current| current.cursor);
+        let answered = self.answered.last().unwrap_or(self.position);
+        self.known = self.current.as_ref().map_or(answered, |current| current.cursor);
     }
 
-    /// The current event is done with.
+    /// The current event is done with, and so are all before it.
     pub(super) fn done(&mut self, cursor: Cursor) {
         self.position = self.position.max(cursor);
+        self.leave();
+    }
+
+    /// The current event is done with, without a commit.
+    pub(super) fn handled(&mut self, cursor: Cursor) {
+        if self.answered.is_empty() {
+            return self.done(cursor);
+        }
+        self.answered.handled(cursor);
+        self.leave();
+    }
+
+    /// What was done for an event is committed.
+    pub(super) fn committed(&mut self, request: RequestId, cursor: Cursor) -> Passed {
+        self.reported = self.reported.max(cursor);
+        if self.answered.committed(request) {
+            self.position = self.position.max(self.answered.settled().unwrap_or_default());
+        } else {
+            self.done(cursor);
+        }
+        if self.position > self.reported { Passed::Others } else { Passed::Itself }
+    }
+
+    /// Whether there is a next event that can be given while the current one is committed. An event that has failed,
+    /// or is given again because a commit before it was not made, is waited for.
+    pub(super) fn may_overlap(&self) -> bool {
+        let may = |current: &StoredEvent| current.cursor > self.one_by_one;
+        self.attempts == 0
+            && self.answered.has_room()
+            && !self.fetched.is_empty()
+            && self.current.as_ref().is_some_and(may)
+    }
+
+    /// Leaves the current event to its commit where the next one can be given.
+    pub(super) fn overlap(&mut self, request: RequestId) {
+        if self.may_overlap()
+            && let Some(current) = &self.current
+        {
+            self.answered.commits(request, current.cursor);
+            self.leave();
+        }
+    }
+
+    /// What was done for an event could not be committed. Returns whether events after it were given, or one before it
+    /// is the cause: then nothing of them can be committed, and all of them are given again, one by one.
+    pub(super) fn came_back(&mut self, request: RequestId) -> bool {
+        if self.answered.failed(request) {
+            return true;
+        }
+        let is_after_one = self.event_state == EventState::InProgress(request) && self.answered.has_failed();
+        if is_after_one {
+            self.event_state = EventState::Idle;
+        }
+        is_after_one
+    }
+
+    /// Goes back to what the store has, once nothing of what is given again is under way.
+    pub(super) fn go_back(&mut self) {
+        if self.answered.is_committing() || matches!(self.event_state, EventState::InProgress(_)) {
+            return;
+        }
+        self.one_by_one =
+            self.current.as_ref().map(|current| current.cursor).or(self.answered.last()).unwrap_or_default();
+        self.answered.clear();
+        self.fetched.clear();
+        self.fetched_bytes = 0;
+        self.reading = None;
+        self.leave();
+        self.known = self.position;
+        self.position_state = PositionState::Unknown;
+    }
+
+    /// There is no current event any more.
+    fn leave(&mut self) {
         self.current = None;
         self.event_state = EventState::Idle;
         self.attempts = 0;
@@ -201,7 +296,8 @@ impl Stream {
             self.current = self.fetched.pop_front();
             match &self.current {
                 Some(current) => self.fetched_bytes -= current.data.as_str().len(),
-                None => self.position = self.position.max(self.known),
+                None if self.answered.is_empty() => self.position = self.position.max(self.known),
+                None => {}
             }
         }
         self.current.as_ref()

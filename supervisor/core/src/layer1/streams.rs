@@ -3,8 +3,8 @@
 //! so that its stream goes on.
 
 use super::{
-    CommitNumber, Cursor, JobPurpose, StoreOp, StoreOutcome, StoredEvent, Stream,
-    stream::{EventState, PositionState},
+    Advance, CommitNumber, Cursor, JobPurpose, StoreOp, StoreOutcome, StoredEvent, Stream,
+    stream::{EventState, Passed, PositionState},
 };
 use crate::{
     action::ModuleEvent,
@@ -21,7 +21,7 @@ use crate::{
     time::Time,
     timers::Timer,
 };
-use bulkhead_protocol::{Failure, Json, ModuleName, Request, RequestType, Status};
+use bulkhead_protocol::{Delivery, ErrorCode, Failure, Json, ModuleName, Request, RequestType, Status};
 use std::time::Duration;
 
 /// The end of what is stored, as long as no read has found nothing more.
@@ -60,6 +60,7 @@ impl Core {
         }
         let available = module.is_available() && !self.shutting_down;
         let serving = self.is_serving_run(id) && !self.shutting_down;
+        self.give_again(id);
         let module = &self.modules[id];
         let stream = self.layer1.streams.get_or_insert_with(id, Stream::new);
         if stream.patterns != module.spec.subscribe {
@@ -83,11 +84,19 @@ impl Core {
             }
             PositionState::Known => {}
         }
-        if stream.event_state != EventState::Idle || !serving || stream.patterns.is_empty() {
+        if let EventState::InProgress(request) = stream.event_state
+            && self.requests.get(request).is_some_and(|entry| matches!(entry.state, RequestState::Committing(_)))
+        {
+            stream.overlap(request);
+        }
+        let is_free = stream.event_state == EventState::Idle && stream.answered.has_room();
+        if !is_free || !serving || stream.patterns.is_empty() {
             return None;
         }
-        let attempts = stream.attempts;
+        let (attempts, is_first) = (stream.attempts, stream.answered.is_empty());
         match stream.next() {
+            // The stream goes past it, and so only when all before it is committed.
+            Some(_) if attempts >= EVENT_ATTEMPTS_MAX && !is_first => None,
             Some(current) if attempts >= EVENT_ATTEMPTS_MAX => {
                 let current = current.clone();
                 let error = stream.error.clone();
@@ -116,6 +125,25 @@ impl Core {
                 self.advance(id, PASSED_BY_MAX);
                 None
             }
+        }
+    }
+
+    /// Where the commit of an event was not made: takes back what follows, and asks the store where the stream stands
+    /// once nothing of that is under way.
+    fn give_again(&mut self, id: ModuleId) {
+        let Some(stream) = self.layer1.streams.get_mut(&id).filter(|stream| stream.answered.has_failed()) else {
+            return;
+        };
+        if let EventState::InProgress(request) = stream.event_state
+            && self.requests.get(request).is_some_and(|entry| entry.state == RequestState::Queued)
+        {
+            stream.event_state = EventState::Idle;
+            let reason = "an event before this one was not committed, and is given again first";
+            self.reply(request, Failure::new(ErrorCode::Conflict, reason).delivery(Delivery::NotStarted).into());
+            self.unqueue(request);
+        }
+        if let Some(stream) = self.layer1.streams.get_mut(&id) {
+            stream.go_back();
         }
     }
 
@@ -172,20 +200,53 @@ impl Core {
         (stream.event_state == EventState::InProgress(request)).then_some((id, stream))
     }
 
+    /// As [`Core::stream_of`], also where its module has the next event by now.
+    fn stream_waiting_for(&mut self, request: RequestId) -> Option<(ModuleId, &mut Stream)> {
+        let id = self.requests.get(request).filter(|entry| entry.event.is_some())?.module;
+        let stream = self.layer1.streams.get_mut(&id)?;
+        let is_awaited = stream.event_state == EventState::InProgress(request) || stream.answered.contains(request);
+        is_awaited.then_some((id, stream))
+    }
+
     /// A module has handled an event, and has changed nothing for it.
     pub(crate) fn event_handled(&mut self, request: RequestId) {
         let Some(cursor) = self.requests.get(request).and_then(|entry| entry.event) else { return };
         let Some((id, stream)) = self.stream_of(request) else { return };
-        stream.done(cursor);
+        stream.handled(cursor);
         self.advance(id, 0);
     }
 
     /// A module has handled an event, and what it did for it is committed with that.
     pub(crate) fn event_committed(&mut self, request: RequestId) {
         let Some(cursor) = self.requests.get(request).and_then(|entry| entry.event) else { return };
-        let Some((_, stream)) = self.stream_of(request) else { return };
-        stream.done(cursor);
-        stream.reported = stream.reported.max(cursor);
+        let Some((id, stream)) = self.stream_waiting_for(request) else { return };
+        if stream.committed(request, cursor) == Passed::Others {
+            self.advance(id, 0);
+        }
+    }
+
+    /// How a module's stream advances with the commit of this event, if the stream still waits for it.
+    pub(crate) fn advance_of(&mut self, request: RequestId) -> Option<Advance> {
+        let entry = self.requests.get(request)?;
+        let (cursor, module) = (entry.event?, entry.module);
+        let after = self.stream_waiting_for(request).map(|(_, stream)| stream.answered.after()).unwrap_or_default();
+        Some(Advance { module: self.modules[module].spec.name.clone(), cursor, after })
+    }
+
+    /// Whether the next event of a module can be given while this one is committed.
+    pub(crate) fn has_next_event(&self, module: ModuleId) -> bool {
+        self.layer1.streams.get(&module).is_some_and(Stream::may_overlap)
+    }
+
+    /// What was done for an event could not be committed. Returns whether it, and what was given after it, is given
+    /// again for that; otherwise its commit was the only one, and the failure its own.
+    pub(crate) fn event_came_back(&mut self, now: Time, request: RequestId, outcome: &StoreOutcome) -> bool {
+        let Some((id, stream)) = self.stream_waiting_for(request) else { return false };
+        let came_back = stream.came_back(request);
+        if came_back && matches!(outcome, StoreOutcome::Failed(failure) if failure.retryable) {
+            self.store_failed(now, id);
+        }
+        came_back
     }
 
     /// An event was answered with an error, or what was done for it could not be committed.

@@ -212,9 +212,17 @@ impl Core {
         self.conclude(id, failure.into());
     }
 
+    /// As [`Core::unit_progressed`], after the module's answer; the next event of its stream is given.
+    pub(crate) fn unit_goes_on(&mut self, now: Time, id: RequestId) {
+        self.unit_progressed(now, id);
+        if let Some(module) = self.requests.get(id).filter(|entry| entry.is_event()).map(|entry| entry.module) {
+            self.stream_on(now, module);
+        }
+    }
+
     /// Something that belongs to a request's unit is done; if the module has answered and it was the
     /// last, the unit is committed.
-    pub(crate) fn unit_progressed(&mut self, now: Time, id: RequestId) {
+    fn unit_progressed(&mut self, now: Time, id: RequestId) {
         let Some(entry) = self.requests.get(id) else { return };
         let RequestState::Settling(done) = &entry.state else { return };
         let job = done.job;
@@ -242,14 +250,14 @@ impl Core {
             self.commit_ended(now, module, job);
             return;
         }
-        let advance = entry.event.map(|cursor| (self.modules[module].spec.name.clone(), cursor));
+        let advance = self.advance_of(id);
         let key = self.key_use(id);
         let Commit { open, answer } = self.requests.begin_committing(id);
         let unit = open.id.unwrap_or_else(|| self.new_unit_id());
         let op = StoreOp::Commit { unit, events: open.events, key: key.zip(answer), advance };
         self.submit_as(job, JobPurpose::Commit(id), op);
-        if is_event {
-            // The next event of its stream waits until this one is committed.
+        if is_event && !self.has_next_event(module) {
+            // Nothing that follows soon would share its commit.
             self.act(Action::HastenCommits);
         }
         // The store takes commits in this order: those that follow find what this one has changed.
@@ -301,6 +309,9 @@ impl Core {
         let entry = self.requests.saw(id, seen);
         let (module, delivery) = (entry.module, entry.overall_delivery(Delivery::Started));
         match outcome {
+            other if !matches!(other, StoreOutcome::Committed { .. }) && self.event_came_back(now, id, &other) => {
+                self.conclude(id, other.into_failure().into());
+            }
             StoreOutcome::Committed { .. } => {
                 self.event_committed(id);
                 self.conclude(id, Status::Success(data));

@@ -2,7 +2,9 @@
 //! gives the outcome.
 
 use crate::line::Line;
-use bulkhead_core::{Cursor, KeyState, KeyUse, NewEvent, RequestId, StoreOp, StoreOutcome, StoredEvent, UnitId};
+use bulkhead_core::{
+    Advance, Cursor, KeyState, KeyUse, NewEvent, RequestId, StoreOp, StoreOutcome, StoredEvent, UnitId,
+};
 use bulkhead_protocol::{Delivery, ErrorCode, Failure, Json, layer1::Change};
 use std::{collections::HashMap, fmt::Write};
 
@@ -151,7 +153,12 @@ pub(crate) fn show(label: &str, op: &StoreOp) -> String {
             if let Some((key, reply)) = key {
                 write!(text, " key={}{} reply={}", key.key, whose(key), reply.as_str()).unwrap();
             }
-            advance.iter().for_each(|(name, cursor)| write!(text, " advance={name}@{cursor}").unwrap());
+            if let Some(Advance { module, cursor, after }) = advance {
+                write!(text, " advance={module}@{cursor}").unwrap();
+                if *after > Cursor(0) {
+                    write!(text, " after={after}").unwrap();
+                }
+            }
             text
         }
         StoreOp::Discard(unit) => format!("store discard unit={}", unit.0),

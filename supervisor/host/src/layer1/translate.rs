@@ -1,7 +1,7 @@
 //! Translates what the core asks of the store into the store's terms, and the outcomes back. Nothing is decided
 //! here, and nothing of the store's queue or threads is known.
 
-use bulkhead_core::{Cursor, EntityState, KeyUse, NewEvent, RequestId, StoreOp, StoreOutcome};
+use bulkhead_core::{Advance, Cursor, EntityState, KeyUse, NewEvent, RequestId, StoreOp, StoreOutcome};
 use bulkhead_layer1::{
     Job, JobId, Outcome,
     job::{Also, Fingerprint, Keyed},
@@ -86,7 +86,7 @@ pub(crate) fn order(request: RequestId, op: StoreOp) -> Order {
             unit,
             key: key.map(|(key, reply)| (keyed(key), reply)),
             events,
-            also: advance.map(|(module, cursor)| self::advance(&module, cursor)).into_iter().collect(),
+            also: advance.map(|it| self::advance(&it.module, it.cursor, it.after)).into_iter().collect(),
         },
         StoreOp::Discard(unit) => Job::Discard { unit },
         StoreOp::Subscription(module) => Job::Subscribe { module: module.to_string() },
@@ -95,7 +95,7 @@ pub(crate) fn order(request: RequestId, op: StoreOp) -> Order {
         }
         StoreOp::Advance { module, cursor, missed } => {
             let missed = (missed > 0).then(|| Also::Missed { module: module.to_string(), events: missed });
-            Job::Also(std::iter::once(advance(&module, cursor)).chain(missed).collect())
+            Job::Also(std::iter::once(advance(&module, cursor, Cursor(0))).chain(missed).collect())
         }
         StoreOp::SetAside { module, cursor, attempts, error } => {
             Job::Also(vec![Also::SetAside { module: module.to_string(), cursor, attempts, error }])
@@ -146,8 +146,8 @@ fn keyed(key: KeyUse) -> Keyed {
     Keyed { caller: name(key.caller.as_ref()), target: key.to, key: key.key, fingerprint }
 }
 
-fn advance(module: &ModuleName, cursor: Cursor) -> Also {
-    Also::Advance { module: module.to_string(), cursor }
+fn advance(module: &ModuleName, cursor: Cursor, after: Cursor) -> Also {
+    Also::Advance { module: module.to_string(), cursor, after }
 }
 
 #[cfg(test)]
@@ -236,13 +236,13 @@ mod tests {
             unit: UnitId(3),
             events: vec![new_event(None, r#"{"event":"a.b","data":2}"#)],
             key: Some((key("1"), json("5"))),
-            advance: Some((module("m"), Cursor(9))),
+            advance: Some(Advance { module: module("m"), cursor: Cursor(9), after: Cursor(7) }),
         });
         let Job::Commit { unit: UnitId(3), key: Some((keyed, reply)), events, also } = job else {
             panic!("expected a commit, found {job:?}")
         };
         assert_eq!((owner, keyed.key.as_str(), reply.as_str(), events.len()), (JobOwner::Core(REQUEST), "k", "5", 1));
-        assert_eq!(also, [Also::Advance { module: "m".into(), cursor: Cursor(9) }]);
+        assert_eq!(also, [Also::Advance { module: "m".into(), cursor: Cursor(9), after: Cursor(7) }]);
         let translated = super::outcome(owner, Outcome::Committed { events: Vec::new() }, None);
         assert_eq!(translated, StoreOutcome::Committed { events: Vec::new() });
     }
@@ -282,7 +282,9 @@ mod tests {
         let read = StoreOp::ReadEvents { module: module("m"), after: Cursor(4), patterns, limit: 5, bytes_max: 6 };
         assert!(matches!(submitted(read).1, Job::ReadEvents { after: Cursor(4), limit: 5, bytes_max: 6, .. }));
         let job = submitted(StoreOp::Advance { module: module("m"), cursor: Cursor(4), missed: 0 }).1;
-        assert!(matches!(job, Job::Also(also) if also == [Also::Advance { module: "m".into(), cursor: Cursor(4) }]));
+        assert!(
+            matches!(job, Job::Also(also) if also == [Also::Advance { module: "m".into(), cursor: Cursor(4), after: Cursor(0) }])
+        );
         let aside = StoreOp::SetAside { module: module("m"), cursor: Cursor(4), attempts: 5, error: "e".into() };
         let expected = Also::SetAside { module: "m".into(), cursor: Cursor(4), attempts: 5, error: "e".into() };
         assert!(matches!(submitted(aside).1, Job::Also(also) if also == [expected]));

@@ -9,7 +9,7 @@ use crate::{
     job::{Also, Job, Keyed, NewEvent},
     limits::EVENTS_REMOVED_BYTES,
     operations::{NotDone, World, run},
-    outcome::{Forgotten, KeyState, Outcome, StoredEvent},
+    outcome::{Cursor, Forgotten, KeyState, Outcome, StoredEvent},
     settings::micros,
     staged::Author,
     statements::Statements,
@@ -23,7 +23,7 @@ use crate::{
     tools::import,
     unit::{Emitted, Unit},
 };
-use bulkhead_protocol::{ErrorCode, Json};
+use bulkhead_protocol::{ErrorCode, Failure, Json};
 
 impl Writer {
     /// Does one job.
@@ -108,6 +108,9 @@ impl Writer {
             let base = unit.changes[&(entity.clone(), id)].base.as_ref();
             return Ok(Outcome::Conflict(conflict(&entity, &id, base.map(|base| base.version), found)));
         }
+        if let Some(failure) = self.is_too_early(also)? {
+            return Ok(Outcome::Conflict(failure));
+        }
         for (owner, amount) in unit.held.iter() {
             let used = self.usage.borrow_mut().of(&self.connection, owner)?.entities;
             self.shared.quotas.check(owner, used, amount)?;
@@ -117,6 +120,25 @@ impl Writer {
         self.keep(statements, key.map(|(keyed, reply)| (keyed, reply)), now)?;
         self.also(also, now.wall)?;
         Ok(Outcome::Committed { events })
+    }
+
+    /// Why an event cannot be committed: one before it was not.
+    fn is_too_early(&self, also: &[Also]) -> rusqlite::Result<Option<Failure>> {
+        for one in also {
+            let Also::Advance { module, cursor, after } = one else { continue };
+            if *after == Cursor(0) {
+                continue;
+            }
+            let found = subscriptions::find(&self.connection, module)?;
+            if let Some(found) = found.filter(|found| found.cursor < *after) {
+                let reason = format!(
+                    "{module}'s event {cursor} follows {after}, which is not committed: it has got to {}",
+                    found.cursor
+                );
+                return Ok(Some(Failure::new(ErrorCode::Conflict, reason)));
+            }
+        }
+        Ok(None)
     }
 
     /// The outcome for a key that is not vacant.
@@ -222,7 +244,9 @@ impl Writer {
     fn also(&self, also: &[Also], now: i64) -> Result<(), NotDone> {
         for one in also {
             match one {
-                Also::Advance { module, cursor } => subscriptions::advance(&self.connection, module, *cursor)?,
+                Also::Advance { module, cursor, after: _ } => {
+                    subscriptions::advance(&self.connection, module, *cursor)?
+                }
                 Also::Missed { module, events } => subscriptions::missed(&self.connection, module, *events)?,
                 Also::SetAside { module, cursor, attempts, error } => {
                     set_aside::add(&self.connection, module, *cursor, *attempts, error, now)?;

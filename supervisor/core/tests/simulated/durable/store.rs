@@ -2,8 +2,8 @@
 //! what was not flushed when the machine does, and watches the orders to it.
 
 use bulkhead_core::{
-    CommitNumber, Cursor, EntityState, KeyState, KeyUse, NewEvent, RequestId, StoreOp, StoreOutcome, StoredEvent,
-    UnitId,
+    Advance, CommitNumber, Cursor, EntityState, KeyState, KeyUse, NewEvent, RequestId, StoreOp, StoreOutcome,
+    StoredEvent, UnitId,
 };
 use bulkhead_protocol::{
     Delivery, ErrorCode, Failure, Json, ModuleName,
@@ -360,6 +360,9 @@ impl Store {
                     }
                     return Ok(Some(StoreOutcome::Key(self.state_of(key))));
                 }
+                if advance.as_ref().is_some_and(|advance| self.is_too_early(advance)) {
+                    return Ok(Some(conflict()));
+                }
                 let current = |id: &EntityId| self.durable.counters.get(id).copied().unwrap_or_default();
                 if counters.iter().any(|(id, (base, _))| current(id).0 != *base) {
                     return Ok(Some(conflict()));
@@ -378,7 +381,7 @@ impl Store {
                     *self.durable.done.entry(scoped(&key)).or_default() += 1;
                     self.durable.keys.insert(scoped(&key), (key, reply));
                 }
-                if let Some((module, cursor)) = advance {
+                if let Some(Advance { module, cursor, .. }) = advance {
                     self.advance(module.as_str(), cursor);
                 }
                 let mut stored = self.publish(changes.iter().map(|n| format!("Log.{n}")).collect::<Vec<_>>());
@@ -398,6 +401,11 @@ impl Store {
             (StoreOp::Interrupt, _) => unreachable!("it is not kept"),
         };
         Ok(Some(outcome))
+    }
+
+    /// Whether a module's stream has not got to where an event can be committed.
+    fn is_too_early(&self, advance: &Advance) -> bool {
+        self.durable.subscriptions.get(advance.module.as_str()).is_some_and(|found| *found < advance.after)
     }
 
     /// What a counter holds as a unit sees it, which remembers the version.

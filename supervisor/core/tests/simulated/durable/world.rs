@@ -3,8 +3,8 @@
 
 use super::store::{Mood, ScopedKey, Store, counter_read, number, numbers};
 use bulkhead_core::{
-    Action, Caller, ClientId, CommitNumber, Control, Core, Cursor, Evidence, HostSettings, InitialState, ModuleRules,
-    ModuleSpec, Recipient, RequestId, RunId, StoreOp, StoreOutcome, Time, UnitId,
+    Action, Advance, Caller, ClientId, CommitNumber, Control, Core, Cursor, Evidence, HostSettings, InitialState,
+    ModuleRules, ModuleSpec, Recipient, RequestId, RunId, StoreOp, StoreOutcome, StoredEvent, Time, UnitId,
 };
 use bulkhead_protocol::{
     Delivery, ErrorCode, Exit, Failure, Json, ModuleName, Pattern, Request, RequestType, Response, Status,
@@ -49,6 +49,8 @@ pub(super) struct Attempt {
     /// It was undone, as far as can be known outside.
     is_dead: bool,
     event: Option<Cursor>,
+    /// An event before its own was not committed, so that its own is given again.
+    is_in_vain: bool,
     /// What it has read last in a counter, and not used.
     read: Option<u64>,
     /// The caller, where there is only one.
@@ -398,9 +400,20 @@ impl World {
                 successes.remove(&success);
             });
             let attempt = &self.attempts[&self.successes[&success]];
-            if let (Some(cursor), StoreOutcome::Committed { .. }) = (attempt.event, &outcome) {
-                let handled = self.handled.entry(attempt.module).or_default();
-                *handled = (*handled).max(cursor);
+            let module = attempt.module;
+            match (attempt.event, &outcome) {
+                (Some(cursor), StoreOutcome::Committed { .. }) => {
+                    let handled = self.handled.entry(module).or_default();
+                    *handled = (*handled).max(cursor);
+                }
+                (Some(cursor), _) => {
+                    let follows = |it: &&mut Attempt| it.module == module && it.event > Some(cursor);
+                    self.attempts.values_mut().filter(follows).for_each(|it| it.is_in_vain = true);
+                    // Handled after it, before the core could know that the store has committed it all the same.
+                    let handled = self.handled.entry(module).or_default();
+                    *handled = (*handled).min(Cursor(cursor.0 - 1));
+                }
+                (None, _) => {}
             }
         }
         self.core.handle_stored(self.now, job, outcome, seen);
@@ -520,40 +533,55 @@ impl World {
         }
         let Some(cursor) = event else { return Ok(()) };
         self.note_handled(module);
-        match self.next_event(module, None) {
+        let is_done =
+            |next: Cursor| self.is_being_committed(module, next) || self.is_answered_without_changes(module, next);
+        match self.events_after_handled(module).into_iter().find(|next| !is_done(*next)) {
             Some(next) if next == cursor => Ok(()),
             next => Err(format!("{module} is given {cursor}, its next is {next:?}")),
         }
     }
 
+    /// Whether the module has succeeded with an event, and the commit of that is under way.
+    fn is_being_committed(&self, module: &'static str, event: Cursor) -> bool {
+        let of = |success: &u64| self.attempts[&self.successes[success]].event == Some(event);
+        self.uncommitted.get(module).is_some_and(|them| them.iter().any(of))
+    }
+
     /// An event is handled once it is answered with success and nothing of it is to be committed.
     pub(super) fn note_handled(&mut self, module: &'static str) {
         while let Some(next) = self.next_event(module, None) {
-            let mine = |attempt: &Attempt| attempt.event == Some(next) && attempt.module == module;
-            let done = self.attempts.iter().any(|(id, attempt)| {
-                mine(attempt)
-                    && attempt.success.is_some()
-                    && !attempt.is_dead
-                    && self.belongs.values().all(|it| it != id)
-            });
-            if !done {
+            if !self.is_answered_without_changes(module, next) {
                 return;
             }
             self.handled.insert(module, next);
         }
     }
 
+    fn is_answered_without_changes(&self, module: &'static str, event: Cursor) -> bool {
+        self.attempts.iter().any(|(id, attempt)| {
+            attempt.event == Some(event)
+                && attempt.module == module
+                && attempt.success.is_some()
+                && !attempt.is_dead
+                && !attempt.is_in_vain
+                && self.belongs.values().all(|it| it != id)
+        })
+    }
+
     /// The next event that a module has to handle, up to this one.
     pub(super) fn next_event(&self, module: &'static str, upto: Option<Cursor>) -> Option<Cursor> {
+        self.events_after_handled(module).first().copied().filter(|next| upto.is_none_or(|upto| *next <= upto))
+    }
+
+    /// The events that a module has to handle.
+    fn events_after_handled(&self, module: &'static str) -> Vec<Cursor> {
         let known = self.store.durable.subscriptions.get(module).copied().unwrap_or_default();
         let handled = self.handled.get(module).copied().unwrap_or_default().max(known);
         let patterns: Vec<Pattern> = self.patterns[module].iter().map(|text| pattern(text)).collect();
-        let wanted = |cursor: Cursor, event: &str| {
-            cursor > handled
-                && upto.is_none_or(|upto| cursor <= upto)
-                && patterns.iter().any(|pattern| pattern.matches(event))
+        let wanted = |event: &&StoredEvent| {
+            event.cursor > handled && patterns.iter().any(|pattern| pattern.matches(&event.event))
         };
-        self.store.durable.events.iter().find(|event| wanted(event.cursor, &event.event)).map(|event| event.cursor)
+        self.store.durable.events.iter().filter(wanted).map(|event| event.cursor).collect()
     }
 
     fn asked_of_store(&mut self, job: RequestId, op: StoreOp) -> Checked {
@@ -611,11 +639,19 @@ impl World {
         let by_unit = self.units.get(unit).copied();
         let by_key = key.as_ref().and_then(|(_, reply)| self.successes.get(&reply.read::<u64>().unwrap()).copied());
         let by_event = events.first().and_then(|event| self.belongs.get(&number(&event.event)).copied());
-        if let Some((module, cursor)) = advance {
+        if let Some(Advance { module, cursor, after }) = advance {
             let module = MODULES.into_iter().find(|it| *it == module.as_str()).expect("one of them");
             self.note_handled(module);
-            if let Some(next) = self.next_event(module, Some(Cursor(cursor.0 - 1))) {
-                return Err(format!("{module} is committed to have got to {cursor}, but {next} was not handled"));
+            // What is being committed before it has to be, which the store checks; where that has failed, it refuses.
+            let before: Vec<Cursor> =
+                self.events_after_handled(module).into_iter().filter(|event| event < cursor).collect();
+            let is_refused = before.iter().any(|event| event <= after && !self.is_being_committed(module, *event));
+            let is_missing = |event: &&Cursor| *event > after && !self.is_answered_without_changes(module, **event);
+            if let Some(event) = before.iter().find(is_missing).filter(|_| !is_refused) {
+                return Err(format!("{module} is committed to have got to {cursor}, but {event} was not handled"));
+            }
+            if after >= cursor {
+                return Err(format!("{module}'s event {cursor} is to be committed after {after}"));
             }
         }
         let known: Vec<u64> = [by_unit, by_key, by_event].into_iter().flatten().collect();
