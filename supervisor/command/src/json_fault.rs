@@ -3,6 +3,7 @@
 
 use crate::columns::shortened;
 use crate::output::printable;
+use bulkhead_command_line::shell_word;
 use serde_json::{Value, json};
 
 /// Columns of what is quoted.
@@ -70,7 +71,7 @@ pub(crate) fn meant(argument: &str) -> Option<String> {
         _ => return None,
     };
     // A part of it could not be copied.
-    (meant.len() <= 2 * QUOTED_WIDTH).then(|| format!("'{}'", meant.replace('\'', r"'\''")))
+    (meant.len() <= 2 * QUOTED_WIDTH).then(|| shell_word(&meant))
 }
 
 /// JSON from which a shell has removed the double quotes: `{text:x,n:1}`.

@@ -5,7 +5,7 @@ use crate::cli::Cli;
 use crate::input::Failed;
 use crate::project::Project;
 use bulkhead_client::Client;
-use bulkhead_command_line::{Fate, PrivateFolder};
+use bulkhead_command_line::{Fate, PrivateFolder, shell_word};
 use bulkhead_config::{Declared, Environment, Flags, HostConfig, Loaded, LogLevel, ModuleConfig, ModuleKind, Problems};
 use bulkhead_host::{Host, Options, tracing_level};
 use std::env;
@@ -72,7 +72,7 @@ impl Home {
     /// How a command about this host begins.
     pub(crate) fn command(&self) -> String {
         let (Home::Private { socket, .. } | Home::Joined { socket }) = self;
-        format!("bulkhead --socket {}", quoted(&socket.to_string_lossy()))
+        format!("bulkhead --socket {}", shell_word(&socket.to_string_lossy()))
     }
 }
 
@@ -108,13 +108,4 @@ fn declared(projects: &[Project]) -> Declared {
         all.search.extend(declared.search.clone());
     }
     all
-}
-
-/// A word as a shell reads it.
-fn quoted(word: &str) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+:@%=,".contains(&byte);
-    match word.bytes().all(is_plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', "'\\''")),
-    }
 }

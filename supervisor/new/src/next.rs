@@ -3,7 +3,7 @@
 
 use crate::template::Build;
 use bulkhead_client::{Client, ConnectError};
-use bulkhead_command_line::{SOCKET, SocketOrigin, socket_origin};
+use bulkhead_command_line::{SOCKET, SocketOrigin, shell_word, socket_origin};
 use bulkhead_config::{Flags, HostConfig, Use, check_trust};
 use bulkhead_protocol::Json;
 use serde::Deserialize;
@@ -238,12 +238,7 @@ fn program() -> String {
 
 /// A path as one word for a shell.
 fn quoted_path(path: &Path) -> String {
-    let text = path.to_string_lossy();
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%".contains(c);
-    if !text.is_empty() && text.chars().all(is_plain) {
-        return text.into_owned();
-    }
-    format!("'{}'", text.replace('\'', "'\\''"))
+    shell_word(&path.to_string_lossy())
 }
 
 #[cfg(test)]

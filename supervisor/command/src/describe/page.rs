@@ -7,6 +7,7 @@ use crate::columns::{shortened, wrapped};
 use crate::output::printable;
 use crate::style::{Colour, Style};
 use crate::table::{Align, Table};
+use bulkhead_command_line::shell_word;
 use bulkhead_protocol::Json;
 
 /// How far what belongs to a command stands in.
@@ -166,7 +167,7 @@ impl Layout {
                 continue;
             };
             self.sentence(text, "    ", &description);
-            let args = args.map(|args| format!(" {}", in_quotes(&cut(&args)))).unwrap_or_default();
+            let args = args.map(|args| format!(" {}", shell_word(&cut(&args)))).unwrap_or_default();
             text.push_str(&format!("    bulkhead {}{args}\n", printable(verb)));
             if let Some(returns) = returns {
                 text.push_str(&format!("      {}\n", cut(&returns)));
@@ -181,11 +182,6 @@ impl Layout {
 /// JSON in one line that is not too long.
 fn cut(json: &Json) -> String {
     shortened(&printable(&json.as_str().replace(['\n', '\r'], " ")), EXAMPLE_WIDTH)
-}
-
-/// As a shell takes it.
-fn in_quotes(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]

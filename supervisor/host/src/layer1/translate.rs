@@ -1,7 +1,7 @@
 //! Translates what the core asks of the store into the store's terms, and the outcomes back. Nothing is decided
 //! here, and nothing of the store's queue or threads is known.
 
-use bulkhead_core::{Advance, Cursor, EntityState, KeyUse, NewEvent, RequestId, StoreOp, StoreOutcome};
+use bulkhead_core::{Cursor, EntityState, KeyUse, NewEvent, RequestId, StoreOp, StoreOutcome};
 use bulkhead_layer1::{
     Job, JobId, Outcome,
     job::{Also, Fingerprint, Keyed},
@@ -153,7 +153,7 @@ fn advance(module: &ModuleName, cursor: Cursor, after: Cursor) -> Also {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bulkhead_core::{KeyState, StoredEvent, UnitId};
+    use bulkhead_core::{Advance, KeyState, StoredEvent, UnitId};
     use bulkhead_layer1::outcome::{EventPage, More, Subscription};
     use bulkhead_protocol::{
         Json, Pattern, RequestType,
