@@ -558,13 +558,17 @@ impl World {
     }
 
     fn is_answered_without_changes(&self, module: &'static str, event: Cursor) -> bool {
-        self.attempts.iter().any(|(id, attempt)| {
-            attempt.event == Some(event)
+        self.answers_without_changes(module, event).any(|attempt| !attempt.is_in_vain)
+    }
+
+    fn answers_without_changes(&self, module: &'static str, event: Cursor) -> impl Iterator<Item = &Attempt> {
+        self.attempts.iter().filter_map(move |(id, attempt)| {
+            let is_it = attempt.event == Some(event)
                 && attempt.module == module
                 && attempt.success.is_some()
                 && !attempt.is_dead
-                && !attempt.is_in_vain
-                && self.belongs.values().all(|it| it != id)
+                && self.belongs.values().all(|it| it != id);
+            is_it.then_some(attempt)
         })
     }
 
@@ -646,7 +650,9 @@ impl World {
             let before: Vec<Cursor> =
                 self.events_after_handled(module).into_iter().filter(|event| event < cursor).collect();
             let is_refused = before.iter().any(|event| event <= after && !self.is_being_committed(module, *event));
-            let is_missing = |event: &&Cursor| *event > after && !self.is_answered_without_changes(module, **event);
+            // Also one that is given again because the core does not know that the store has committed those before it.
+            let is_answered = |event: Cursor| self.answers_without_changes(module, event).next().is_some();
+            let is_missing = |event: &&Cursor| *event > after && !is_answered(**event);
             if let Some(event) = before.iter().find(is_missing).filter(|_| !is_refused) {
                 return Err(format!("{module} is committed to have got to {cursor}, but {event} was not handled"));
             }
