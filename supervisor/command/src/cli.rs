@@ -3,6 +3,7 @@
 
 mod events;
 mod layer1;
+mod quarantine;
 mod quick;
 mod replay;
 mod requests;
@@ -10,7 +11,8 @@ mod why;
 
 pub(crate) use events::Events;
 pub(crate) use layer1::{Compact, Existing, Export, Forget, Import, Layer1, Location, SetAside, Which};
-pub(crate) use replay::Replay;
+pub(crate) use quarantine::{Drop, Quarantine, QuarantineReplay};
+pub(crate) use replay::{Replay, Sending};
 pub(crate) use requests::{Call, Data, Describe, Emit, RequestOptions};
 pub(crate) use why::Why;
 
@@ -169,6 +171,13 @@ Examples:
     /// Send the message that crashed a module again, from the record of the crash, and compare how it ends.
     #[command(after_help = replay::HELP)]
     Replay(Replay),
+    /// Messages that killed processes and are not tried again: list them, show one, send it again, or drop it.
+    #[command(after_help = quarantine::HELP)]
+    Quarantine {
+        /// What to do; without it, they are listed.
+        #[command(subcommand)]
+        command: Option<Quarantine>,
+    },
     /// Wait until a module is ready, or stopped.
     #[command(after_help = WAIT_HELP)]
     Wait(Wait),

@@ -97,7 +97,9 @@ fn hint(subject: &str, failure: &Failure) -> Option<String> {
             format!("`bulkhead crashes {subject}` shows what the module was doing; {WITH_A_KEY}")
         }
         ErrorCode::Quarantined => {
-            format!("`bulkhead crashes {subject}` shows the message; change it before it is sent again")
+            format!(
+                "`bulkhead quarantine list {subject}` has the message; change it or the module before it is sent again"
+            )
         }
         ErrorCode::DeadlineExceeded => "--timeout gives it longer".into(),
         ErrorCode::Overloaded => "send it again in a moment".into(),

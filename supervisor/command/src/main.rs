@@ -33,6 +33,7 @@ mod own_log;
 mod pipe;
 mod programs;
 mod progress;
+mod quarantine;
 mod records;
 mod replay;
 mod request;
@@ -129,6 +130,7 @@ fn dispatch(Cli { host: Host { socket }, command }: Cli) -> Result<Exit, Halt> {
             crashes::show(socket, name.as_deref(), limit, json).map_err(records::with_location)
         }
         Command::Replay(options) => replay::run(socket, &options),
+        Command::Quarantine { command } => quarantine::run(socket, command),
         Command::Wait(wait) => lifecycle::wait(socket, &wait),
         Command::Layer1(command) => layer1::run(socket, command),
         Command::Config(command) => config::run(socket, command),

@@ -59,11 +59,7 @@ impl Asked {
         let program = match find(&self.name, &folders()) {
             Found::Program(path) => path,
             Found::Nothing => return Ok(()),
-            Found::NotExecutable(path) => {
-                let path = path.display();
-                let fault = "expected a program, found a file that is not executable; chmod +x it";
-                return Err(Halt::Failed(format!("{path}: {fault}")));
-            }
+            Found::NotExecutable(path) => return Err(Halt::Failed(not_executable(&path))),
         };
         let mut command = process::Command::new(&program);
         command.args(self.words);
@@ -80,6 +76,28 @@ impl Asked {
         };
         Err(Halt::Failed(format!("cannot run {}: {}", program.display(), command.exec())))
     }
+}
+
+/// The path of a program of the installation that another command runs.
+///
+/// # Errors
+/// When there is none that can be run.
+pub(crate) fn locate(name: &str) -> Result<PathBuf, Halt> {
+    match find(name, &folders()) {
+        Found::Program(path) => Ok(path),
+        Found::NotExecutable(path) => Err(Halt::Failed(not_executable(&path))),
+        Found::Nothing => {
+            let own = env::current_exe().unwrap_or_default();
+            Err(Halt::Failed(format!(
+                "expected the program {PREFIX}{name} beside {} or in $PATH, found none; it is part of the installation",
+                own.display()
+            )))
+        }
+    }
+}
+
+fn not_executable(path: &Path) -> String {
+    format!("{}: expected a program, found a file that is not executable; chmod +x it", path.display())
 }
 
 /// How a program is described.

@@ -349,6 +349,11 @@ impl Signals {
         SignalFd::with_flags(&wanted, flags).map(|fd| Signals(fd, before)).map_err(fail)
     }
 
+    /// What can be read when one has come.
+    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+
     /// The number of the one that has come, if one has.
     pub(crate) fn next(&self) -> Option<i32> {
         self.0.read_signal().ok().flatten().and_then(|info| i32::try_from(info.ssi_signo).ok())

@@ -84,8 +84,8 @@ pub enum Action {
     Quarantine {
         /// The module that it killed.
         module: ModuleName,
-        /// The message.
-        request: Box<LostRequest>,
+        /// The message, and what is known of it.
+        request: Box<QuarantinedRequest>,
     },
     /// The module was removed and nothing of it is left.
     Removed(ModuleName),
@@ -286,4 +286,19 @@ pub struct LostRequest {
     /// If it was answered, and with that answer the process said that it ends: the message of the error, or
     /// `success`.
     pub answered: Option<String>,
+}
+
+/// A request that was in flight at too many crashes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuarantinedRequest {
+    /// The request.
+    pub request: LostRequest,
+    /// The module that sent it, whose key its key is; `None` for a client.
+    pub from: Option<ModuleName>,
+    /// The crashes at which it was or may have been worked on.
+    pub crashes: u32,
+    /// Why the last of these processes ended, in one clause.
+    pub reason: String,
+    /// How it ended.
+    pub exit: Option<Exit>,
 }

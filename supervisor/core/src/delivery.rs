@@ -2,7 +2,7 @@
 //! are sent again, which are answered and with what, which are quarantined.
 
 use crate::{
-    action::{Action, Evidence, LostRequest, ModuleEvent},
+    action::{Action, Evidence, LostRequest, ModuleEvent, QuarantinedRequest},
     blame::Crash,
     core::Core,
     exit_class::ExitClass,
@@ -118,7 +118,14 @@ impl Core {
     /// Quarantines a request that was in flight at too many crashes: it is their likely cause.
     fn quarantine(&mut self, id: RequestId, name: &ModuleName, end: &End<'_>) {
         let entry = &self.requests[id];
-        let (delivery, request) = (entry.reached, Box::new(entry.lost(entry.reached)));
+        let delivery = entry.reached;
+        let request = Box::new(QuarantinedRequest {
+            request: entry.lost(delivery),
+            from: entry.key_caller.clone().or_else(|| self.module_that_sent(entry)),
+            crashes: entry.crashes,
+            reason: end.reason.to_owned(),
+            exit: end.exit.cloned(),
+        });
         let times = match entry.crashes {
             2 => "twice".to_owned(),
             count => format!("{count} times"),

@@ -67,7 +67,8 @@ mod waiters;
 mod why;
 
 pub use action::{
-    Action, Announcement, Control, CrashRecord, Evidence, LostRequest, MemoryKill, ModuleEvent, Severity, Tracer,
+    Action, Announcement, Control, CrashRecord, Evidence, LostRequest, MemoryKill, ModuleEvent, QuarantinedRequest,
+    Severity, Tracer,
 };
 pub use audit::Counts;
 pub use chronicle::{Counted, Ended, EndedBy, Happening, Order, Orderer, Sequel, What};

@@ -137,10 +137,7 @@ impl Core {
             id,
             kind: entry.message.kind.name().to_owned(),
             command: command.map(|name| name[..name.floor_char_boundary(NAME_BYTES_MAX)].to_owned()),
-            from: entry.recipient.and_then(|to| match to.caller {
-                Caller::Client(_) => None,
-                Caller::Run(run) => self.module_of(run).cloned(),
-            }),
+            from: self.module_that_sent(entry),
             stage,
             why,
             instance,
@@ -149,6 +146,14 @@ impl Core {
             delivery: entry.reached,
             rules: rules.into_iter().map(|rule| rule.applied(&module.spec, &self.settings)).collect(),
         })
+    }
+
+    /// The module whose process waits for the answer; `None` for a client.
+    pub(crate) fn module_that_sent(&self, entry: &RequestEntry) -> Option<ModuleName> {
+        match entry.recipient?.caller {
+            Caller::Client(_) => None,
+            Caller::Run(run) => self.module_of(run).cloned(),
+        }
     }
 
     fn stage_of(

@@ -164,7 +164,7 @@ const fn does(name: &'static str, description: &'static str, handle: fn(&mut Hos
 }
 
 /// All commands of `supervisor`, in the order in which callers get them.
-pub(crate) static OWN: [Own; 18] = [
+pub(crate) static OWN: [Own; 21] = [
     asks("status", "the host and its modules, or one of them in full: {\"name\"}", HostState::look_at),
     asks("commands", "the commands of a module, or of supervisor: {\"name\"}", |host, call| {
         host.commands_of(&call.args::<NameArgs>()?.name).map(Some)
@@ -199,6 +199,15 @@ pub(crate) static OWN: [Own; 18] = [
     asks("crashes", "what modules were doing when they crashed: {\"name\",\"limit\"}", |host, call| {
         let CrashesArgs { name, limit } = call.args_or_none()?;
         host.ask_crashes(call.who, name, limit, call.timeout())
+    }),
+    asks("quarantine", "messages that killed processes: {\"name\",\"after\",\"limit\"}", |host, call| {
+        host.list_quarantined(call.who, call.args_or_none()?, call.timeout())
+    }),
+    asks("quarantine_show", "one of these messages, whole: {\"id\"}", |host, call| {
+        host.show_quarantined(call.who, call.args()?, call.timeout())
+    }),
+    does("quarantine_drop", "forgets one of these messages: {\"id\"}", |host, call| {
+        host.drop_quarantined(call.who, call.args()?, call.timeout())
     }),
     asks("layer1", "what the data store holds", |host, call| host.overview(call.who)),
     asks("set_aside", "events that modules kept failing on: {\"name\",\"after\",\"limit\"}", |host, call| {

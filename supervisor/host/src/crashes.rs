@@ -4,11 +4,12 @@
 
 use crate::{
     clock::wall_clock,
-    history::{CrashFiles, OldCrashes, substitute},
+    history::{CrashFiles, OldCrashes, QuarantineAsk, QuarantineFiles, substitute},
     log_files::LogFiles,
+    quarantine::QuarantineRecord,
     records::{FILES_BETWEEN_COUNTS, Number},
 };
-use bulkhead_core::{CrashRecord, LostRequest};
+use bulkhead_core::{CrashRecord, LostRequest, QuarantinedRequest};
 use bulkhead_protocol::{Exit, HeldBytes, Json, ModuleName, allocation};
 use serde::Serialize;
 use std::{
@@ -42,13 +43,14 @@ pub(crate) struct Crash {
     file: String,
 }
 
+/// A request as it stands in a record: none of its other members does.
 #[derive(Clone, Debug, Serialize)]
-struct Lost {
-    r#type: String,
-    payload: Json,
+pub(crate) struct Lost {
+    pub(crate) r#type: String,
+    pub(crate) payload: Json,
     #[serde(skip_serializing_if = "Option::is_none")]
-    key: Option<String>,
-    delivery: &'static str,
+    pub(crate) key: Option<String>,
+    pub(crate) delivery: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     answered: Option<String>,
 }
@@ -169,10 +171,17 @@ impl Crashes {
     }
 
     /// Keeps a message that is not tried again.
-    pub(crate) fn quarantine(&mut self, module: &ModuleName, request: LostRequest, files: &LogFiles) -> PathBuf {
-        let file = self.quarantine.next_file(&mut self.newest, module, &wall_clock(), files);
-        files.write_file(file.clone(), pretty(&Lost::from(request)));
+    pub(crate) fn quarantine(&mut self, module: &ModuleName, request: QuarantinedRequest, files: &LogFiles) -> PathBuf {
+        let time = wall_clock();
+        let file = self.quarantine.next_file(&mut self.newest, module, &time, files);
+        files.write_file(file.clone(), pretty(&QuarantineRecord::new(module, time, request)));
         file
+    }
+
+    /// Where quarantined messages are, for a question that is answered with at most so many bytes.
+    pub(crate) fn quarantined(&self, ask: QuarantineAsk, bytes_max: usize, files: &LogFiles) -> QuarantineFiles {
+        let folder = self.quarantine.path.clone();
+        QuarantineFiles { folder, newest: self.newest, ask, bytes_max, written: files.written() }
     }
 
     /// Where the records are that are not kept in memory, for a reading that returns at most so many bytes.
@@ -301,6 +310,8 @@ mod tests {
             delivery: Delivery::Unknown,
             answered: None,
         };
+        let quarantined =
+            || QuarantinedRequest { request: lost(), from: None, crashes: 2, reason: "SIGSEGV".into(), exit: None };
         let mut written: [Vec<String>; 2] = Default::default();
         for _host in 0..3 {
             let files = LogFiles::start(Rotation { dir: dir.join("logs"), file_bytes_max: 1000, files: 1 }).unwrap();
@@ -312,7 +323,7 @@ mod tests {
                 crashes.record(record("m"), &files);
                 written[0].push(name(Path::new(&crashes.kept.back().unwrap().crash.file)));
                 // As often as the other: both are counted.
-                let file = crashes.quarantine(&ModuleName::new("m").unwrap(), lost(), &files);
+                let file = crashes.quarantine(&ModuleName::new("m").unwrap(), quarantined(), &files);
                 written[1].push(name(&file));
             }
             drop(files);

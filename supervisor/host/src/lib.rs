@@ -64,6 +64,7 @@ mod observation;
 mod portion;
 #[allow(clippy::disallowed_methods, reason = "done by the file layer")]
 mod processes;
+mod quarantine;
 mod readings;
 #[allow(clippy::disallowed_methods, reason = "called by the log files' thread, and before the host is up")]
 mod records;

@@ -46,6 +46,7 @@ enum Order {
     Cut { module: Arc<str>, reply: SyncSender<Cut> },
     File { path: PathBuf, content: Vec<u8> },
     ThinOut { dir: PathBuf, newest: Number },
+    Report { written: SyncSender<()> },
 }
 
 /// Where a module's lines in its files end at some moment, and which of them this host has written.
@@ -146,6 +147,12 @@ impl LogFiles {
     /// Passes on a whole file, to be written under another name first so that it is never half there.
     pub(crate) fn write_file(&self, path: PathBuf, content: Vec<u8>) {
         self.queue.hand_over(content.len(), Order::File { path, content });
+    }
+
+    /// Asks for a sign when every file that was passed on so far is written; `None` when the queue is full.
+    pub(crate) fn written(&self) -> Option<Receiver<()>> {
+        let (written, sign) = sync_channel(1);
+        self.queue.ask(Order::Report { written }).then_some(sign)
     }
 
     /// Asks for all but the newest records of each module in a folder to be removed, of which `newest` is the
@@ -274,6 +281,10 @@ impl Writer {
             Some(Order::File { path, content }) => {
                 self.waiting_bytes.fetch_sub(content.len(), Ordering::Relaxed);
                 self.file(&path, &content);
+            }
+            Some(Order::Report { written }) => {
+                // The caller may no longer wait for it.
+                let _ = written.try_send(());
             }
             Some(Order::ThinOut { dir, newest }) => {
                 match self.check_place(&dir).and_then(|()| records::thin_out(&dir, newest)) {

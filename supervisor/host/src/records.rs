@@ -3,6 +3,7 @@
 //! over restarts. The time in a name is for people: a clock that was set forward and back puts no record before
 //! another. What is in the files is not known here.
 
+use bulkhead_protocol::ModuleName;
 use std::{
     cmp::Reverse,
     collections::{BTreeSet, BinaryHeap, HashMap},
@@ -21,6 +22,9 @@ const NUMBER_MAX: u64 = 500_000_000_000;
 /// storm of crashes does not look through a folder for each of them.
 pub(crate) const FILES_MAX: usize = 100;
 pub(crate) const FILES_BETWEEN_COUNTS: u64 = 16;
+
+/// The longest name that a file can have, in bytes.
+const FILE_NAME_BYTES_MAX: usize = 255;
 
 /// Bytes that they take; the newest is kept whatever it takes.
 const FILES_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -85,6 +89,15 @@ impl Name<'_> {
     }
 }
 
+/// The file of a record by the name that people use, which is without its ending. `None` for what no host would give:
+/// it could lead out of the folder.
+pub(crate) fn file_of(id: &str) -> Option<String> {
+    let file = format!("{id}.json");
+    let name = Name::of(OsStr::new(&file)).filter(|_| file.len() <= FILE_NAME_BYTES_MAX)?;
+    let is_plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    (is_plain && ModuleName::new(name.module).is_ok()).then_some(file)
+}
+
 /// A record in a folder, and its position among the others.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Found {
@@ -93,6 +106,60 @@ pub(crate) struct Found {
     /// Orders those without a number.
     time: String,
     pub(crate) name: String,
+}
+
+impl Found {
+    fn new(name: &Name<'_>, file: &str, newest: Number) -> Found {
+        let number = if name.number <= newest { name.number } else { Number::default() };
+        Found { number, time: name.time.to_owned(), name: file.to_owned() }
+    }
+
+    /// Where a record of this file would be, whether it is there or not.
+    pub(crate) fn at(file: &str, newest: Number) -> Option<Found> {
+        Some(Found::new(&Name::of(OsStr::new(file))?, file, newest))
+    }
+}
+
+/// Whether there is something after a part of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rest {
+    Nothing,
+    More,
+}
+
+/// The oldest records in a folder after one of them, of one module or of all, oldest first. `newest` is as for
+/// [`newest_in`].
+///
+/// # Errors
+/// As [`newest_in`].
+pub(crate) fn oldest_in(
+    folder: &Path,
+    module: Option<&str>,
+    newest: Number,
+    after: Option<&Found>,
+    most: usize,
+) -> io::Result<(Vec<Found>, Rest)> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), Rest::Nothing)),
+        entries => entries?,
+    };
+    let (mut found, mut rest) = (BinaryHeap::new(), Rest::Nothing);
+    for entry in entries {
+        let entry = entry?.file_name();
+        let Some(name) = Name::of(&entry).filter(|name| module.is_none_or(|module| module == name.module)) else {
+            continue;
+        };
+        let one = Found::new(&name, &entry.to_string_lossy(), newest);
+        if after.is_some_and(|after| one <= *after) {
+            continue;
+        }
+        found.push(one);
+        if found.len() > most {
+            found.pop();
+            rest = Rest::More;
+        }
+    }
+    Ok((found.into_sorted_vec(), rest))
 }
 
 /// The newest records in a folder, of one module or of all, newest first, and how many more there are. `newest` is
@@ -121,9 +188,7 @@ pub(crate) fn newest_in(
         if held.contains(&name.number) {
             continue;
         }
-        let number = if name.number <= newest { name.number } else { Number::default() };
-        let one = Found { number, time: name.time.to_owned(), name: entry.to_string_lossy().into_owned() };
-        found.push(Reverse(one));
+        found.push(Reverse(Found::new(&name, &entry.to_string_lossy(), newest)));
         if found.len() > most {
             found.pop();
             more += 1;
@@ -261,6 +326,41 @@ mod tests {
         thin_out(&folder.0, Number(91)).unwrap();
         assert_eq!((folder.left("a-2026"), folder.left("a-1970")), (60, 30));
         assert_eq!((folder.left("a-2099"), folder.left("b-1970"), folder.left("notes")), (10, 1, 1));
+    }
+
+    #[test]
+    fn pages_of_the_oldest_are_all_of_them_once_also_where_one_is_removed_meanwhile() {
+        let folder = Folder::new("pages");
+        for number in 1..=25 {
+            folder.put(Number(number).file_name(if number % 5 == 0 { "b" } else { "a" }, "2026-11-30T00:00:00.000Z"));
+        }
+        let (mut after, mut seen) = (None, Vec::new());
+        loop {
+            let (page, rest) = oldest_in(&folder.0, Some("a"), Number(25), after.as_ref(), 6).unwrap();
+            seen.extend(page.iter().map(|found| found.number.0));
+            let Some(last) = page.last().cloned() else { break };
+            fs::remove_file(folder.0.join(&last.name)).unwrap();
+            after = Found::at(&last.name, Number(25));
+            assert_eq!(after.as_ref(), Some(&last));
+            if rest == Rest::Nothing {
+                break;
+            }
+        }
+        assert_eq!(seen, (1..=25).filter(|number| number % 5 != 0).collect::<Vec<_>>());
+        assert_eq!(
+            oldest_in(Path::new("/nonexistent"), None, Number(0), None, 6).unwrap(),
+            (Vec::new(), Rest::Nothing)
+        );
+    }
+
+    #[test]
+    fn a_name_that_people_give_is_that_of_a_record_in_the_folder() {
+        let of = "a-b-20261130T000000.000Z-000000000001";
+        assert_eq!(file_of(of), Some(format!("{of}.json")));
+        for odd in ["", "a", "../a-1-2", "a/b-1-2", "a-../x-2", "a-1-/../2", "A-1-2", "a-\0-2", &"a-1-2".repeat(60)] {
+            assert!(file_of(odd).is_none_or(|file| !file.contains(['/', '\0']) && file.len() < 256), "{odd:?}");
+        }
+        assert_eq!([file_of("../a-1-2"), file_of("a-../x-2"), file_of("a-1-/../2")], [None, None, None]);
     }
 
     #[test]

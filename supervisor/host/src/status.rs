@@ -73,6 +73,7 @@ pub(crate) struct ModuleStatus {
     name: String,
     r#type: &'static str,
     version: String,
+    folder: Option<String>,
     desired: &'static str,
     pub(crate) state: &'static str,
     reason: Option<String>,
@@ -132,6 +133,7 @@ impl ModuleStatus {
             name: view.name.to_string(),
             r#type: config.map_or("unknown", |config| config.kind.name()),
             version: config.map(|config| config.version.clone()).unwrap_or_default(),
+            folder: config.map(|config| config.folder.display().to_string()),
             desired: if view.desired_running { "running" } else { "stopped" },
             state: view.state.name(),
             reason: view.reason.or_else(|| {

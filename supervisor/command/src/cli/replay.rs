@@ -1,8 +1,8 @@
 //! The command line of `replay`.
 
-use crate::amount::parse_duration;
+use crate::{amount::parse_duration, user::parse_user};
 use clap::Args;
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 pub(super) const HELP: &str = "\
 The message is the one that the process had in hand: the one that its last answer was to, or else the first that had \
@@ -13,7 +13,12 @@ daemon itself, so one replay of it may be two crashes and end as quarantined.
 How it ends is compared with the record: the exit and its reason, or the last answer of the process. An end after an \
 answer does not show in the answer: `bulkhead crashes` has it.
 
-An event is not sent, as only the daemon hands events to modules: it does so again by itself, and \
+With --private the message goes to a fresh process of the module, which the command starts from its folder under a host \
+of its own, and nothing of it is left afterwards: the daemon and its data are not touched. That host has the modules that \
+the module requires and no others, and follows the manifests alone, not what the daemon's file sets for them.
+
+A message that was in flight at several crashes is quarantined: `bulkhead quarantine replay` sends it again. An event is \
+not sent, as only the daemon hands events to modules: it does so again by itself, and \
 `bulkhead layer1 set-aside replay` is for those that it has set aside.
 
 Exit codes: 0 if each replay was answered with success, however the record ended; 1 if one ended in a crash or an error, \
@@ -23,6 +28,7 @@ Examples:
   bulkhead replay greeter-20261130T221536.088Z-000000000001
   bulkhead crashes greeter -n 1 --json | jq -r .file | xargs bulkhead replay
   bulkhead replay greeter-20261130T221536.088Z-000000000001 --to greeter-debug
+  bulkhead replay greeter-20261130T221536.088Z-000000000001 --private
   bulkhead replay greeter-20261130T221536.088Z-000000000001 \\
     --until-crash --times 1000";
 
@@ -33,6 +39,13 @@ pub(crate) struct Replay {
     /// .json.
     #[arg(value_name = "RECORD | FILE")]
     pub(crate) record: String,
+    #[command(flatten)]
+    pub(crate) sending: Sending,
+}
+
+/// How a message of a record is sent.
+#[derive(Args, Debug)]
+pub(crate) struct Sending {
     /// The module that the message goes to; without it, the one that crashed.
     #[arg(long, value_name = "NAME")]
     pub(crate) to: Option<String>,
@@ -43,6 +56,17 @@ pub(crate) struct Replay {
     /// Send it until it ends in a crash, or as in the record.
     #[arg(long)]
     pub(crate) until_crash: bool,
+    /// Send it to a fresh process of the module under a private host with a data store of its own, which is empty; the
+    /// daemon is not disturbed.
+    #[arg(long)]
+    pub(crate) private: bool,
+    /// With --private: a folder of modules in which the module is, and those that it requires; may be given many times.
+    /// Without it, the daemon says where they are.
+    #[arg(long, value_name = "DIR", num_args = 1.., requires = "private")]
+    pub(crate) modules: Vec<PathBuf>,
+    /// With --private: a user, by name or number, whose files are trusted as root's are, as with `bulkhead run`.
+    #[arg(long = "trust-user", value_name = "USER", value_parser = parse_user, requires = "private")]
+    pub(crate) trusted_users: Vec<u32>,
     /// The deadline of each: seconds, or a time such as 500ms or 2m. A module that is starting is waited for.
     #[arg(long, value_name = "S", default_value = "30", value_parser = parse_duration)]
     pub(crate) timeout: Duration,

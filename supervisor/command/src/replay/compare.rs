@@ -69,8 +69,17 @@ fn kind(reason: &str) -> &str {
     reason.split([':', ',', ';', '(']).next().unwrap_or_default().trim_end()
 }
 
-/// The comparison as a line for a person; `to` is the module that the message was sent to.
-pub(super) fn sentence(recorded: &End, status: &Status, to: &str) -> String {
+/// Where the record is of a crash that comes after the answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Records<'a> {
+    /// Among those of this module.
+    Of(&'a str),
+    /// It went with its host.
+    Gone,
+}
+
+/// The comparison as a line for a person.
+pub(super) fn sentence(recorded: &End, status: &Status, records: Records<'_>) -> String {
     let found = match now(status) {
         Now::Success => "it was answered with success".to_owned(),
         Now::Crash(failure) | Now::Silent(failure) => quoted(&failure.error),
@@ -82,10 +91,13 @@ pub(super) fn sentence(recorded: &End, status: &Status, to: &str) -> String {
     match compare(recorded, status) {
         Comparison::Same => format!("same end: {}", same(recorded)),
         Comparison::Another => format!("another end: the record has {}; now {found}", in_words(recorded)),
-        Comparison::SameAnswer => format!(
-            "same answer: success; `bulkhead crashes {}` shows whether its process ended after it as well",
-            printable(to)
-        ),
+        Comparison::SameAnswer => match records {
+            Records::Of(module) => format!(
+                "same answer: success; `bulkhead crashes {}` shows whether its process ended after it as well",
+                printable(module)
+            ),
+            Records::Gone => "same answer: success; whether its process ended after it as well is not looked at".into(),
+        },
     }
 }
 
@@ -218,7 +230,7 @@ mod tests {
     #[test]
     fn a_line_has_both_ends() {
         let end = recorded("SIGSEGV", segv(), None);
-        let line = |status: &Status| sentence(&end, status, "m");
+        let line = |status: &Status| sentence(&end, status, Records::Of("m"));
         let again = crash(ErrorCode::ModuleCrashed, segv(), "m crashed (SIGSEGV)");
         assert_eq!(line(&again), "same end: signal 11 (SIGSEGV)");
         let success = Status::Success(Json::null());
@@ -228,9 +240,10 @@ mod tests {
         let expected = "another end: the record has SIGSEGV; now it was answered with module_error: no ink";
         assert_eq!(line(&error(ErrorCode::ModuleError, "no ink")), expected);
         let panic = recorded("exit code 101", Exit::Code(101), Some("no ink"));
-        let found = sentence(&panic, &error(ErrorCode::ModuleError, "no ink"), "m");
+        let found = sentence(&panic, &error(ErrorCode::ModuleError, "no ink"), Records::Of("m"));
         assert_eq!(found, "same end: the last answer \"no ink\"");
         let left = recorded("exit code 3", Exit::Code(3), Some("success"));
-        assert!(sentence(&left, &success, "m").contains("`bulkhead crashes m` shows whether"));
+        assert!(sentence(&left, &success, Records::Of("m")).contains("`bulkhead crashes m` shows whether"));
+        assert!(!sentence(&left, &success, Records::Gone).contains("bulkhead crashes"));
     }
 }

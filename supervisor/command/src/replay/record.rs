@@ -17,7 +17,7 @@ const OTHERS_MAX: usize = 5;
 #[derive(Debug)]
 pub(crate) struct Record {
     /// The module that crashed.
-    pub(super) module: String,
+    pub(crate) module: String,
     pub(super) end: End,
     pub(super) message: Message,
     /// A sentence about what is not sent again with the message.
@@ -52,12 +52,12 @@ struct Members {
 }
 
 #[derive(Deserialize)]
-struct InFlight {
-    r#type: String,
+pub(super) struct InFlight {
+    pub(super) r#type: String,
     #[serde(default, deserialize_with = "as_it_is")]
-    payload: Option<Json>,
+    pub(super) payload: Option<Json>,
     #[serde(default)]
-    key: Option<String>,
+    pub(super) key: Option<String>,
     #[serde(default)]
     delivery: Option<String>,
     #[serde(default)]
@@ -125,7 +125,7 @@ impl InFlight {
         self.answered.is_some() || self.has_started() || self.delivery.as_deref() == Some("unknown")
     }
 
-    fn message(&self, module: &str) -> Result<Message, String> {
+    pub(super) fn message(&self, module: &str) -> Result<Message, String> {
         let kind = match RequestType::from_name(&self.r#type) {
             kind @ (RequestType::Command | RequestType::Query | RequestType::Mutation) => kind,
             RequestType::Event => {

@@ -43,7 +43,10 @@ pub(crate) fn action(player: &Player, action: &Action) -> String {
             format!("event {} {who}{detail}", said.event.name())
         }
         Action::RecordCrash(record) => crash(record),
-        Action::Quarantine { module, request } => format!("quarantine {module} {}", lost(request)),
+        Action::Quarantine { module, request } => {
+            let from = request.from.as_ref().map(|from| format!(" from {from}")).unwrap_or_default();
+            format!("quarantine {module} {}{from}", lost(&request.request))
+        }
         Action::Removed(name) => format!("removed {name}"),
         Action::Store { job, op } => crate::store::show(player.jobs.label(*job), op),
         Action::HastenCommits => "hasten commits".to_owned(),

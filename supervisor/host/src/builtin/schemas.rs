@@ -45,12 +45,18 @@ const OF_WHICH: &str = r#"[{"args":{"name":"research-log"}},{"args":{"all":true}
 /// A command that needs the name of a module.
 const NAMED: &str = object!([r#""name""#], r#""name":{"type":"string","description":"the module"}"#);
 
+/// A command that needs the id of a quarantined message.
+const QUARANTINED: &str =
+    object!([r#""id""#], r#""id":{"type":"string","description":"the message, as quarantine lists it"}"#);
+
+const OF_QUARANTINED: &str = r#"[{"args":{"id":"research-log-20261130T221536.088Z-000000000001"}}]"#;
+
 const fn command(name: &'static str, args: &'static str, examples: &'static str) -> Own {
     Own { name, description: "", args, examples }
 }
 
 /// The commands of `supervisor`, in the order in which callers get them.
-pub(crate) static COMMANDS: [Own; 18] = [
+pub(crate) static COMMANDS: [Own; 21] = [
     command(
         "status",
         object!([], r#""name":{"type":"string","description":"only this module, in full"}"#),
@@ -121,6 +127,18 @@ pub(crate) static COMMANDS: [Own; 18] = [
         ),
         r#"[{"args":{"name":"research-log","limit":1}}]"#,
     ),
+    command(
+        "quarantine",
+        object!(
+            [],
+            r#""name":{"type":"string","description":"only this module's"}"#,
+            r#""after":{"type":"string","maxLength":250,"description":"the next of an earlier answer"}"#,
+            r#""limit":{"type":"integer","minimum":1,"maximum":1000,"default":100,"description":"how many at most"}"#,
+        ),
+        r#"[{},{"args":{"name":"research-log"}}]"#,
+    ),
+    command("quarantine_show", QUARANTINED, OF_QUARANTINED),
+    command("quarantine_drop", QUARANTINED, OF_QUARANTINED),
     command("layer1", object!([],), "[{}]"),
     command(
         "set_aside",

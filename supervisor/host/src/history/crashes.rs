@@ -127,7 +127,12 @@ fn as_sent(bytes: &[u8], module: &str, file: &Path, is_earlier: bool) -> Result<
     ordered.extend(members);
     ordered.push(("file".into(), Json::of(&file.to_string_lossy())));
     ordered.extend(is_earlier.then(|| ("earlier".into(), Json::of(&true))));
+    Ok(object(&ordered))
+}
+
+/// An object of these members, whatever their names are.
+pub(super) fn object(members: &[(String, Json)]) -> Json {
     let texts: Vec<String> =
-        ordered.iter().map(|(name, value)| format!("{}:{}", Json::of(name).as_str(), value.as_str())).collect();
-    Ok(Json::of_checked_buffer(format!("{{{}}}", texts.join(","))))
+        members.iter().map(|(name, value)| format!("{}:{}", Json::of(name).as_str(), value.as_str())).collect();
+    Json::of_checked_buffer(format!("{{{}}}", texts.join(",")))
 }

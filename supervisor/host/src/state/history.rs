@@ -8,7 +8,7 @@ use crate::{
     crashes::Wanted,
     files::{Done, Lane},
     followers::FOLLOWER_BYTES,
-    history::{HISTORY_TIME_MAX, LogEnd, LogHistory, Old, OldCrashes, json_of, notice},
+    history::{HISTORY_TIME_MAX, LogEnd, LogHistory, Old, OldCrashes, QuarantineAsk, json_of, notice},
     module_log::ModuleLog,
 };
 
@@ -32,6 +32,7 @@ const NOT_READ: &str =
 pub(crate) enum Question {
     Crashes(Wanted),
     Log(AskedLog),
+    Quarantined(QuarantineAsk),
 }
 
 /// The module, how many of its last lines, and up to where. One that follows is a follower from the question on.
@@ -142,7 +143,7 @@ impl HostState {
         true
     }
 
-    fn ask_history(&mut self, who: Recipient, question: Question, timeout: Duration) {
+    pub(super) fn ask_history(&mut self, who: Recipient, question: Question, timeout: Duration) {
         let until = self.now + timeout.min(HISTORY_TIME_MAX);
         match self.histories.ask(who, until, question) {
             Some(question) => self.answer_from_memory(who, question, NOT_READ),
@@ -161,6 +162,12 @@ impl HostState {
                 let files = self.crashes.files(wanted, bytes_max);
                 self.files.order(Lane::History, "reading records of crashes", move || {
                     Done::HistoryRead(number, Old::Crashes(files.read()))
+                })
+            }
+            Question::Quarantined(ask) => {
+                let files = self.crashes.quarantined(ask.clone(), bytes_max, &self.log_files);
+                self.files.order(Lane::History, "reading records of quarantined messages", move || {
+                    Done::HistoryRead(number, Old::Quarantined(files.read()))
                 })
             }
             Question::Log(AskedLog { module, lines, end, .. }) => {
@@ -190,6 +197,9 @@ impl HostState {
         match (self.histories.end(number), old) {
             (None, _) => {}
             (Some((who, Question::Crashes(wanted))), Old::Crashes(old)) => self.answer_crashes(who, &wanted, old),
+            (Some((who, Question::Quarantined(ask))), Old::Quarantined(read)) => {
+                self.answer_quarantined(who, &ask, read);
+            }
             (Some((who, Question::Log(AskedLog { module, follow, .. }))), Old::Log(lines)) => {
                 let is_empty = lines.is_empty();
                 self.log_answer = Some(LogAnswer { who, module, follow, lines: lines.into_iter(), is_empty });
@@ -255,6 +265,9 @@ impl HostState {
             Question::Crashes(wanted) => {
                 let old = OldCrashes { notice: Some(why.to_owned()), ..OldCrashes::default() };
                 return self.answer_crashes(who, &wanted, old);
+            }
+            Question::Quarantined(_) => {
+                return self.reply(who, Failure::new(ErrorCode::Internal, why).into());
             }
             Question::Log(asked) => asked,
         };
@@ -326,6 +339,6 @@ fn no_module(name: &str) -> String {
 }
 
 /// A name that a file can have: no other is looked for.
-fn valid_name(name: &str) -> Result<ModuleName, Failure> {
+pub(super) fn valid_name(name: &str) -> Result<ModuleName, Failure> {
     ModuleName::new(name).map_err(|_| Failure::new(ErrorCode::UnknownModule, no_module(name)))
 }

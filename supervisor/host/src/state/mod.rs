@@ -16,6 +16,7 @@ mod long_requests;
 mod modules;
 mod output;
 mod overview;
+mod quarantined;
 mod reload;
 mod several;
 mod store;
