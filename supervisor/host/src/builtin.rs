@@ -164,7 +164,7 @@ const fn does(name: &'static str, description: &'static str, handle: fn(&mut Hos
 }
 
 /// All commands of `supervisor`, in the order in which callers get them.
-pub(crate) static OWN: [Own; 21] = [
+pub(crate) static OWN: [Own; 22] = [
     asks("status", "the host and its modules, or one of them in full: {\"name\"}", HostState::look_at),
     asks("commands", "the commands of a module, or of supervisor: {\"name\"}", |host, call| {
         host.commands_of(&call.args::<NameArgs>()?.name).map(Some)
@@ -195,6 +195,9 @@ pub(crate) static OWN: [Own; 21] = [
     asks("logs", "the last lines that a module wrote: {\"name\",\"lines\",\"follow\"}", |host, call| {
         let LogsArgs { name, lines, follow } = call.args()?;
         host.ask_log(call.who, &name, lines, follow, call.timeout())
+    }),
+    asks("inspect", "follows messages of modules: {\"names\",\"types\",\"payloads\"}", |host, call| {
+        host.inspect(call.who, call.args_or_none()?)
     }),
     asks("crashes", "what modules were doing when they crashed: {\"name\",\"limit\"}", |host, call| {
         let CrashesArgs { name, limit } = call.args_or_none()?;

@@ -1,7 +1,11 @@
-//! The followers of events and logs, found by number, by caller and by the log: nothing that happens to one of them,
+//! The followers of events, of logs and of messages, found by number, by caller and by the log: nothing that happens to one of them,
 //! or to one log, goes through all the others. What they are sent is decided elsewhere.
 
-use crate::{clients::Counted, log_lines::Line, state::Following};
+use crate::{
+    clients::Counted,
+    log_lines::Line,
+    state::{Following, Inspected},
+};
 use bulkhead_core::{Caller, Recipient};
 use bulkhead_protocol::{allocation, limits::EVENT_NAME_BYTES_MAX};
 use std::{
@@ -44,6 +48,18 @@ pub(crate) enum Followed {
         /// The lines that came before it was sent the earlier ones; `None` once it was.
         early: Option<Vec<Line>>,
     },
+    Messages(Inspected),
+}
+
+impl Followed {
+    /// Whether it is to learn that it was not sent something, and can.
+    pub(crate) fn has_left_out(&self) -> bool {
+        match self {
+            Followed::Log { left_out, early: None, .. } => *left_out > 0,
+            Followed::Messages(inspected) => inspected.has_left_out(),
+            Followed::Log { .. } | Followed::Events(_) => false,
+        }
+    }
 }
 
 /// The number of one follower. A later one has a higher number.
@@ -58,6 +74,7 @@ pub(crate) struct Followers {
     by_caller: HashMap<Caller, BTreeSet<FollowerId>>,
     of_events: BTreeSet<FollowerId>,
     of_logs: HashMap<Arc<str>, BTreeSet<FollowerId>>,
+    of_messages: BTreeSet<FollowerId>,
     /// Those that wait for something to be read for them, or for the count of what they missed.
     waiting: BTreeSet<FollowerId>,
     last: FollowerId,
@@ -76,6 +93,7 @@ impl Followers {
         match &follower.what {
             Followed::Events(_) => _ = self.of_events.insert(id),
             Followed::Log { module, .. } => _ = self.of_logs.entry(module.clone()).or_default().insert(id),
+            Followed::Messages(_) => _ = self.of_messages.insert(id),
         }
         self.by_id.insert(id, follower);
         id
@@ -113,6 +131,11 @@ impl Followers {
         self.of_events.iter().copied().collect()
     }
 
+    /// Those that follow messages, from the first to the last.
+    pub(crate) fn of_messages(&self) -> Vec<FollowerId> {
+        self.of_messages.iter().copied().collect()
+    }
+
     /// Those that follow the log of a module.
     pub(crate) fn of_log(&self, module: &str) -> Vec<FollowerId> {
         self.of_logs.get(module).into_iter().flatten().copied().collect()
@@ -125,6 +148,7 @@ impl Followers {
         match &follower.what {
             Followed::Events(_) => _ = self.of_events.remove(&id),
             Followed::Log { module, .. } => take_out(&mut self.of_logs, module, id),
+            Followed::Messages(_) => _ = self.of_messages.remove(&id),
         }
         self.waiting.remove(&id);
         Some(follower)

@@ -56,7 +56,7 @@ const fn command(name: &'static str, args: &'static str, examples: &'static str)
 }
 
 /// The commands of `supervisor`, in the order in which callers get them.
-pub(crate) static COMMANDS: [Own; 21] = [
+pub(crate) static COMMANDS: [Own; 22] = [
     command(
         "status",
         object!([], r#""name":{"type":"string","description":"only this module, in full"}"#),
@@ -117,6 +117,16 @@ pub(crate) static COMMANDS: [Own; 21] = [
             r#""follow":{"type":"boolean","default":false,"description":"goes on with each new line"}"#,
         ),
         r#"[{"args":{"name":"research-log","lines":20}}]"#,
+    ),
+    command(
+        "inspect",
+        object!(
+            [],
+            r#""names":{"type":"array","items":{"type":"string"},"maxItems":64,"description":"only these modules"}"#,
+            r#""types":{"type":"array","items":{"enum":["init","command","query","mutation","event","ping","cancel","shutdown"]},"description":"only requests of these types, and their answers"}"#,
+            r#""payloads":{"type":"boolean","default":false,"description":"with what is in them"}"#,
+        ),
+        r#"[{},{"args":{"names":["research-log"],"types":["command"]}}]"#,
     ),
     command(
         "crashes",

@@ -129,6 +129,9 @@ impl HostState {
         self.several.forget(caller);
         let Some(process) = self.processes.remove(&run) else { return };
         process.link.io.release();
+        if let Some(tap) = &mut self.tap {
+            tap.forget(run);
+        }
         self.logs.reader(process.log_reader).close(run.0);
         self.flush_logs(process.log_reader);
         let (name, generation) = (process.config.name.clone(), process.generation);
@@ -144,6 +147,9 @@ impl HostState {
                 process.link.note_request(request);
                 if process.link.becomes_dirty() {
                     self.dirty.push_back(LinkId::Run(run));
+                }
+                if self.tap.is_some() {
+                    self.tap_sent(run, request);
                 }
             }
             Err(error) => {
@@ -174,7 +180,12 @@ impl HostState {
             of: None,
         };
         match process.link.push(|out| out.push_request(&wire, &payload, self.config.frame_bytes_max)) {
-            Ok(()) => self.mark_dirty(LinkId::Run(run)),
+            Ok(()) => {
+                self.mark_dirty(LinkId::Run(run));
+                if self.tap.is_some() {
+                    self.tap_control(run, id.0, &kind, &payload);
+                }
+            }
             Err(error) => {
                 let what = format!("its {} does not fit into a frame: {error}", kind.name());
                 self.core.handle_violation(self.now, run, what);
@@ -210,6 +221,11 @@ impl HostState {
         }
         if link.becomes_dirty() {
             self.dirty.push_back(to);
+        }
+        if self.tap.is_some()
+            && let LinkId::Run(run) = to
+        {
+            self.tap_response(run, Way::ToModule, response);
         }
         self.more_waits(to);
     }

@@ -300,7 +300,11 @@ impl HostState {
                 let lost = std::mem::take(unheard);
                 self.send_begin(who, self.store.newest(), lost);
             }
-            Some(Followed::Log { .. } | Followed::Events(_)) | None => {}
+            Some(Followed::Messages(inspected)) if inspected.has_left_out() => {
+                let notice = inspected.take_left_out();
+                self.reply(who, Status::Progress(notice));
+            }
+            Some(Followed::Log { .. } | Followed::Events(_) | Followed::Messages(_)) | None => {}
         }
     }
 
@@ -310,7 +314,7 @@ impl HostState {
     }
 
     /// Whether no more than so many bytes wait for a follower.
-    fn has_room_for(&self, caller: Caller, most: usize) -> bool {
+    pub(super) fn has_room_for(&self, caller: Caller, most: usize) -> bool {
         let pending = match caller {
             Caller::Client(client) => self.clients.by_id.get(&client).map(|client| client.link.pending_bytes()),
             Caller::Run(run) => self.processes.get(&run).map(|process| process.link.pending_bytes()),
@@ -331,7 +335,7 @@ impl HostState {
             let Some(Follower { recipient, what, .. }) = self.followers.get(id) else { continue };
             let caller = recipient.caller;
             let Followed::Events(following) = what else {
-                let waits = matches!(what, Followed::Log { left_out, early: None, .. } if *left_out > 0);
+                let waits = what.has_left_out();
                 self.followers.set_waiting(id, waits);
                 continue;
             };
@@ -378,7 +382,7 @@ impl HostState {
         self.pages.may_go_on = true;
         let reads_page = |follower: &&Follower| match &follower.what {
             Followed::Events(following) => following.state == FollowerState::Reading(admin_job),
-            Followed::Log { .. } => false,
+            Followed::Log { .. } | Followed::Messages(_) => false,
         };
         if let Some(id) = id
             && let Some(follower) = self.followers.get(id).filter(reads_page)

@@ -11,6 +11,7 @@ mod finish;
 mod following;
 mod guarding;
 mod history;
+mod inspecting;
 mod logging;
 mod long_requests;
 mod modules;
@@ -89,6 +90,8 @@ pub(crate) use faults::Faults;
 pub(crate) use filing::Asked;
 pub(crate) use following::Following;
 use history::{LogAnswer, Question};
+pub(crate) use inspecting::Inspected;
+use inspecting::Way;
 pub(crate) use logging::Ended;
 pub(crate) use several::{Deed, Targets};
 pub(crate) use store_admin::ImportArgs;
@@ -122,6 +125,8 @@ pub(crate) struct HostState {
     pub(crate) followers: Followers,
     /// What all of them hold.
     pub(crate) followers_bytes: Rc<Cell<usize>>,
+    /// What is known of messages on their way, while anyone follows messages.
+    tap: Option<Box<inspecting::Tap>>,
     pub(crate) guardian: Option<Guardian>,
     guardian_restarts: GuardianRestarts,
     /// When to start another guardian, or, while one is starting, when to give it up.
@@ -244,6 +249,7 @@ impl HostState {
             processes: IdMap::default(),
             followers: Followers::default(),
             followers_bytes: Rc::default(),
+            tap: None,
             guardian: None,
             guardian_restarts: GuardianRestarts::default(),
             guardian_due: None,

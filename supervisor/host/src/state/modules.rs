@@ -59,9 +59,17 @@ impl HostState {
                 }
                 Some(Ok(Message::Response(response))) => {
                     self.portion.add_message();
+                    if self.tap.is_some() {
+                        self.tap_response(run, Way::FromModule, &response);
+                    }
                     self.core.handle_response(self.now, run, response);
                 }
-                Some(Ok(Message::Request(request))) => self.request(Caller::Run(run), request),
+                Some(Ok(Message::Request(request))) => {
+                    if self.tap.is_some() {
+                        self.tap_request(run, &request);
+                    }
+                    self.request(Caller::Run(run), request);
+                }
                 Some(Err(error)) => {
                     self.core.handle_violation(self.now, run, error.reason);
                     return false;
