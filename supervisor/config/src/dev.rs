@@ -12,11 +12,13 @@ pub struct Dev {
     pub build_timeout: Duration,
     /// Files and folders whose changes build it again; empty: the module's folder (empty).
     pub watch: Vec<PathBuf>,
+    /// The debugger of `--debug`, before the command line of the module; empty: what its language has (empty).
+    pub debug: Vec<String>,
 }
 
 impl Default for Dev {
     fn default() -> Dev {
-        Dev { build: Vec::new(), build_timeout: Duration::from_secs(5 * 60), watch: Vec::new() }
+        Dev { build: Vec::new(), build_timeout: Duration::from_secs(5 * 60), watch: Vec::new(), debug: Vec::new() }
     }
 }
 

@@ -141,6 +141,7 @@ pub(crate) const MODULE_KEYS: &[Key<ModuleConfig>] = &[
     key("layer1.search", MayNot, |m| Slot::Searches(&mut m.declared.search)),
     key("dev.build", MayNot, |m| Slot::Words(&mut m.dev.build)),
     key("dev.build_timeout", MayNot, |m| Slot::Time(&mut m.dev.build_timeout, ms(SECOND, DAY))),
+    key("dev.debug", MayNot, |m| Slot::Words(&mut m.dev.debug)),
     key("dev.watch", MayNot, |m| Slot::Paths(&mut m.dev.watch)),
     key("config", Merges, |m| Slot::Config(&mut m.config)),
 ];

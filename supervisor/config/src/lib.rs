@@ -55,7 +55,7 @@ pub use host::{Flags, HostConfig, Loaded, LogLevel, Logs, Restarts};
 pub use index::Index;
 pub use kind::{Folder, Line, ModuleKind, OnLimit, Transport, Wasi};
 pub use layer1::{Declarations, Declared, Layer1};
-pub use module::{Capabilities, INHERITED_ENVIRONMENT, Limits, ModuleConfig, Resources, Restart};
+pub use module::{Capabilities, Debugger, INHERITED_ENVIRONMENT, Limits, ModuleConfig, Resources, Restart};
 pub use origin::{Origin, Origins};
 pub use problem::{Problem, Problems};
 pub use schema::{SchemaOf, schema};

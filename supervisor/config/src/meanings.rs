@@ -170,6 +170,11 @@ pub(crate) const MODULE_MEANINGS: &[(&str, &str)] = &[
     ),
     ("dev.build_timeout", "How long the command may take; then it is killed, and the module stays as it is."),
     (
+        "dev.debug",
+        "The debugger of `bulkhead dev --debug`, a list of texts that go before the command line of the module: \
+         `[\"rr\", \"record\"]`. Empty: what its language has.",
+    ),
+    (
         "dev.watch",
         "Files and folders whose changes build the module again, with all that is in the folders. Empty: the \
          module's folder.",

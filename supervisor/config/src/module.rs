@@ -44,10 +44,19 @@ pub struct ModuleConfig {
     pub declared: Declared,
     /// How `bulkhead dev` builds and watches it.
     pub dev: Dev,
+    /// The debugger that its processes run in. No file sets this: a program does, for itself (none).
+    pub debugger: Option<Debugger>,
     /// Passed to the module in `init`, always a JSON object.
     pub config: Json,
     /// Where each value came from.
     pub origins: Origins,
+}
+
+/// What runs the processes of a module, so that a person can stop them anywhere: none of them is ended for being slow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Debugger {
+    /// The words before the command line of each process; none where that line has the debugger in itself.
+    pub words: Vec<String>,
 }
 
 /// When a module is started again.
@@ -193,6 +202,7 @@ impl ModuleConfig {
             capabilities: Capabilities::default(),
             declared: Declared::default(),
             dev: Dev::default(),
+            debugger: None,
             config: Json::of(&serde_json::Map::new()),
             origins: Origins::default(),
         }

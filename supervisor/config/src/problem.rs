@@ -34,6 +34,11 @@ impl fmt::Display for Problem {
 pub struct Problems(Vec<Problem>);
 
 impl Problems {
+    /// A fault that a program has found itself, in no file.
+    pub fn of_program(message: impl Into<String>) -> Problems {
+        Problems(vec![Problem { file: None, position: None, message: message.into() }])
+    }
+
     /// Returns `value` when no fault was found.
     pub(crate) fn none_or<T>(found: Vec<Problem>, value: impl FnOnce() -> T) -> Result<T, Problems> {
         match Problems::of(found) {

@@ -92,7 +92,7 @@ pub use room::Descriptors;
 pub use routing::{check_deadline, is_for_store};
 pub use rule::{AppliedRule, Rule, RuleOwner, RuleValue};
 pub use run::{Phase, Role};
-pub use spec::{ModuleRules, ModuleSpec};
+pub use spec::{ModuleRules, ModuleSpec, Slowness};
 #[doc(hidden)]
 pub use steps::steps_taken;
 pub use time::Time;

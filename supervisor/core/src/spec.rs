@@ -34,6 +34,17 @@ pub struct ModuleSpec {
     pub storage_quota: Option<u64>,
     /// Descriptors of the host that each of its processes takes.
     pub descriptors: u32,
+    /// What becomes of a process that is too slow.
+    pub slowness: Slowness,
+}
+
+/// What becomes of a process that starts, answers or ends too slowly. What a person orders ends it in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slowness {
+    /// It is ended, unless a debugger has attached to it.
+    Ended,
+    /// Nothing: a debugger runs it.
+    Ignored,
 }
 
 impl ModuleSpec {
@@ -53,6 +64,7 @@ impl ModuleSpec {
             entities: Entities::default(),
             storage_quota: None,
             descriptors: 1,
+            slowness: Slowness::Ended,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Processes that a debugger holds. A process that is stopped in one answers nothing, which proves nothing against
 //! the module: so before the host ends a process that was too slow, it looks for a tracer that it has not started
-//! itself. While there is one, the timeouts of the process do not run out; afterwards they begin anew.
+//! itself. While there is one, the timeouts of the process do not run out; afterwards they begin anew. A module that
+//! runs in a debugger by its specification is looked at no further, and its timeouts begin anew each time.
 //!
 //! What a person asks for (stop, restart, the end of the host) and what a message costs in CPU time does not depend
 //! on slowness, and ends a process that is traced as well. Callers' deadlines are not moved.
@@ -12,6 +13,7 @@ use crate::{
     ids::RunId,
     limits::{TRACER_LOOKUP_MAX, TRACER_ROUND_MIN},
     run::{Phase, Run},
+    spec::Slowness,
     time::Time,
 };
 
@@ -68,6 +70,10 @@ impl Core {
     /// Whether a process whose time is up may be ended for it. If not, a tracer is being looked for.
     pub(crate) fn may_judge(&mut self, now: Time, run_id: RunId) -> bool {
         let run = self.runs.get_mut(&run_id).expect("the caller has it");
+        if run.spec.slowness == Slowness::Ignored {
+            self.begin_anew(now, run_id);
+            return false;
+        }
         let by = match std::mem::take(&mut run.tracing) {
             Tracing::Certainly => return true,
             Tracing::No => None,

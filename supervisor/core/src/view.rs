@@ -10,6 +10,7 @@ use crate::{
     restart::WaitReason,
     run::{Phase, Role, Run},
     slots::{Slot, SlotState, Vacancy},
+    spec::Slowness,
     steps,
     time::Time,
 };
@@ -260,7 +261,10 @@ impl Core {
                 let run = &self.runs[run];
                 let silent = !run.channel_open && matches!(run.phase, Phase::Draining { .. });
                 let silence = if run.last.is_some() { "it said that it ends" } else { "it closed its channel" };
-                let traced = || run.tracing.by().map(|tracer| format!("{tracer}; it is not judged"));
+                let traced = || match run.spec.slowness {
+                    Slowness::Ignored => Some("a debugger runs it; it is not judged".into()),
+                    Slowness::Ended => run.tracing.by().map(|tracer| format!("{tracer}; it is not judged")),
+                };
                 run.cause.as_ref().map(ToString::to_string).or(silent.then(|| silence.into())).or_else(traced)
             }
         }
@@ -300,6 +304,9 @@ impl Core {
                 let run = &self.runs[run];
                 if run.is_judged() && run.tracing.by().is_some() {
                     return step("look", run.timer, "whether it is still traced".into());
+                }
+                if run.is_judged() && run.spec.slowness == Slowness::Ignored {
+                    return None;
                 }
                 match run.phase {
                     Phase::Starting { until } => step("kill", Some(until), "if it has not answered init".into()),

@@ -12,7 +12,7 @@ use crate::{
     state_dir::StateDir,
 };
 use bulkhead_config::{ModuleConfig, ModuleKind, Transport};
-use bulkhead_core::ModuleSpec;
+use bulkhead_core::{ModuleSpec, Slowness};
 use bulkhead_protocol::{GUEST_ENVIRONMENT_VARIABLE, Init, Json, Limits, PROTOCOL_VERSION, guardian};
 use nix::{
     fcntl::{FcntlArg, OFlag, fcntl},
@@ -146,14 +146,15 @@ pub(crate) fn spawn(
     let mut env: Vec<(String, String)> = texts(config.environment(of_host)).collect();
     env.extend(for_guest(texts(config.guest_environment(of_host)).collect()));
     env.push((TREE_VARIABLE.into(), tree.to_owned()));
+    let line = runtimes.command_line(config, wasm_cache);
     guardian::Spawn {
         run,
-        argv: runtimes.command_line(config, wasm_cache),
+        argv: config.debugger.iter().flat_map(|debugger| debugger.words.iter().cloned()).chain(line).collect(),
         cwd: config.folder.to_string_lossy().into_owned(),
         data_dir: Some(data_dir.into_os_string()),
         env,
         channel: config.kind.transport() == Transport::Socket,
-        is_host_program: !matches!(config.kind, ModuleKind::Process { .. }),
+        is_host_program: !matches!(config.kind, ModuleKind::Process { .. }) && config.debugger.is_none(),
         memory_bytes_max: match config.kind {
             // Its memory is bounded inside the process, which needs more than that for itself.
             ModuleKind::Wasm { .. } => None,
@@ -222,6 +223,9 @@ pub(crate) fn spec(config: &ModuleConfig, generation: u64) -> ModuleSpec {
     spec.entities.create.clone_from(&config.capabilities.entity_create);
     spec.entities.write.clone_from(&config.capabilities.entity_write);
     spec.entities.delete.clone_from(&config.capabilities.entity_delete);
+    if config.debugger.is_some() {
+        spec.slowness = Slowness::Ignored;
+    }
     spec.storage_quota = config.resources.storage_quota;
     spec.descriptors = match config.kind.transport() {
         Transport::Socket => 1,

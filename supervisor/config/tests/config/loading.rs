@@ -376,8 +376,9 @@ fn a_manifest_is_read_before_its_program_is_built_and_how_it_is_built_is_no_chan
         tree.write("m/module.toml", manifest(dev));
         ModuleConfig::load_unbuilt(Path::new("m"), &tree.environment())
     };
-    let one = read("build = [\"make\"]\nbuild_timeout = \"2min\"\nwatch = [\"src\"]\n").unwrap();
+    let one = read("build = [\"make\"]\nbuild_timeout = \"2min\"\nwatch = [\"src\"]\ndebug = [\"rr\"]\n").unwrap();
     assert_eq!((one.dev.build.as_slice(), one.dev.build_timeout), (&["make".to_owned()][..], Duration::from_secs(120)));
+    assert_eq!(one.dev.debug, ["rr"]);
     assert_eq!(one.dev.watch, [tree.path().join("m/src")]);
     assert!(ModuleConfig::load_in(Path::new("m"), &tree.environment()).is_err());
     let other = read("").unwrap();

@@ -1,7 +1,7 @@
 //! The specification that the options of a script's line describe.
 
 use crate::line::Line;
-use bulkhead_core::{Entities, ModuleSpec, Policy};
+use bulkhead_core::{Entities, ModuleSpec, Policy, Slowness};
 use bulkhead_protocol::{ModuleName, Pattern};
 
 pub(crate) fn name(text: &str) -> ModuleName {
@@ -37,6 +37,13 @@ pub(crate) fn spec(line: &Line) -> ModuleSpec {
                     Some("on-failure") => Policy::OnFailure,
                     Some("never") => Policy::Never,
                     other => panic!("no policy: {other:?}"),
+                }
+            }
+            "slowness" => {
+                spec.slowness = match line.option("slowness") {
+                    Some("ended") => Slowness::Ended,
+                    Some("ignored") => Slowness::Ignored,
+                    other => panic!("no slowness: {other:?}"),
                 }
             }
             "breaker" => restart.breaker_failures = number("breaker") as u32,
