@@ -24,7 +24,12 @@ Examples:
   bulkhead dev
   bulkhead dev modules/shop modules/stock
   bulkhead dev --once 'greet {\"name\":\"Ada\"}'
+  bulkhead dev --inspect=shop --inspect-type command modules/shop modules/stock
+  bulkhead dev --debug shop modules/shop modules/stock
   bulkhead dev --join modules/shop";
+
+/// The types of requests.
+const INSPECTED_TYPES: [&str; 8] = ["init", "command", "query", "mutation", "event", "ping", "cancel", "shutdown"];
 
 /// Builds modules and reloads them when a file changes, and shows what they print.
 #[derive(Debug, Parser)]
@@ -50,6 +55,21 @@ pub(crate) struct Cli {
     /// and, as JSON, its arguments.
     #[arg(long, value_name = "COMMAND ARGS", value_parser = once)]
     pub(crate) once: Option<Once>,
+
+    /// Shows a line for each message to and from the modules, or to and from these of them only: which way it goes, what
+    /// it is, its length, and how long an answer took. What is in a message is not shown.
+    #[arg(long, value_name = "MODULE,…", num_args = 0..=1, require_equals = true, value_delimiter = ',',
+          default_missing_value = "")]
+    pub(crate) inspect: Option<Vec<String>>,
+
+    /// With --inspect: only requests of this type, and their answers; may be given many times.
+    #[arg(long = "inspect-type", value_name = "TYPE", requires = "inspect", value_parser = INSPECTED_TYPES)]
+    pub(crate) inspected_types: Vec<String>,
+
+    /// Runs this module in a debugger on this terminal: gdb or lldb, python -m pdb, node --inspect, or what [dev] debug in
+    /// its manifest names. Ctrl-] ends it all.
+    #[arg(long, value_name = "MODULE", conflicts_with = "join")]
+    pub(crate) debug: Option<String>,
 
     /// The number of a user whose files are trusted as root's are, as with `bulkhead run`.
     #[arg(long = "trust-user", value_name = "NUMBER", conflicts_with = "join")]

@@ -2,6 +2,7 @@
 //! daemon that is joined.
 
 use crate::cli::Cli;
+use crate::debugged::Wrapper;
 use crate::input::Failed;
 use crate::project::Project;
 use bulkhead_client::Client;
@@ -28,7 +29,12 @@ impl Home {
     ///
     /// # Errors
     /// When it cannot be started, or no daemon can be joined.
-    pub(crate) fn open(cli: &Cli, projects: &[Project], environment: &Environment) -> Result<Home, Failed> {
+    pub(crate) fn open(
+        cli: &Cli,
+        projects: &[Project],
+        environment: &Environment,
+        wrapper: Option<Wrapper>,
+    ) -> Result<Home, Failed> {
         if cli.join {
             let socket = HostConfig::socket_for(cli.socket.as_deref());
             return Ok(Home::Joined { socket: socket.map_err(|problems| Failed::usage(problems.to_string()))? });
@@ -48,7 +54,7 @@ impl Home {
         // It is about another host.
         environment.variables.remove(OsStr::new("BULKHEAD_CONFIG"));
         let declared = declared(projects);
-        let read = move || load(&flags, &environment, &declared);
+        let read = move || load(&flags, &environment, &declared, wrapper.as_ref());
         let loaded = read().map_err(|problems| Failed::usage(problems.to_string()))?;
         let options = Options { runtime: None, listen: true, reloader: Some(Box::new(read)) };
         // The modules come with the first reload of each, when they are built.
@@ -77,11 +83,19 @@ impl Home {
 }
 
 /// Reads the modules again, as a host does, for people who look for faults.
-fn load(flags: &Flags, environment: &Environment, declared: &Declared) -> Result<Loaded, Problems> {
+fn load(
+    flags: &Flags,
+    environment: &Environment,
+    declared: &Declared,
+    wrapper: Option<&Wrapper>,
+) -> Result<Loaded, Problems> {
     let mut loaded = HostConfig::load_in(flags.clone(), environment)?;
     loaded.host.log_level = LogLevel::Error;
     loaded.host.layer1.declared = declared.clone();
     loaded.modules.iter_mut().for_each(show_backtraces);
+    if let Some(wrapper) = wrapper {
+        loaded.modules.iter_mut().try_for_each(|module| wrapper.apply(module)).map_err(Problems::of_program)?;
+    }
     Ok(loaded)
 }
 

@@ -19,8 +19,10 @@ pub(crate) enum Input {
     Answer(Box<Response>),
     /// The connection to the host has ended.
     HostGone(String),
-    /// A signal asks for the end.
+    /// A signal, or a key, asks for the end.
     Signal,
+    /// The terminal has another size.
+    Resized,
 }
 
 pub(crate) type Inputs = SyncSender<Input>;

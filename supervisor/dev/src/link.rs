@@ -25,6 +25,7 @@ pub(crate) enum Purpose {
     Crash(Id),
     Reload(Id),
     Call,
+    Messages,
 }
 
 /// The connection.
@@ -71,6 +72,14 @@ impl Link {
     /// When the connection broke.
     pub(crate) fn follow_log(&mut self, id: Id, name: &str, lines: u64) -> Result<(), ClientError> {
         self.order("logs", &json!({ "name": name, "lines": lines, "follow": true }), None, Purpose::Log(id))
+    }
+
+    /// Follows the messages of modules.
+    ///
+    /// # Errors
+    /// When the connection broke.
+    pub(crate) fn inspect(&mut self, names: &[String], types: &[String]) -> Result<(), ClientError> {
+        self.order("inspect", &json!({ "names": names, "types": types }), None, Purpose::Messages)
     }
 
     /// Asks for the record of the last crash.

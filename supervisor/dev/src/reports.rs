@@ -2,6 +2,7 @@
 
 use crate::crash::{self, Record};
 use crate::link::Purpose;
+use crate::messages;
 use crate::plan::{Id, Work};
 use crate::screen::Kind;
 use crate::session::{Health, Log, Session, Stop};
@@ -47,6 +48,7 @@ impl Session {
             Some(Purpose::Log(id)) => self.log_line(id, response.status),
             Some(Purpose::Events) => self.event(response.status),
             Some(Purpose::Crash(id)) => self.crash(id, response.status),
+            Some(Purpose::Messages) => self.message(response.status),
             None => match response.status {
                 // It is about the connection.
                 Status::Error(failure) if response.id.is_none() => self.say(Kind::Bad, &failure.error),
@@ -67,6 +69,22 @@ impl Session {
                 self.states[id].log = Log::Unknown;
                 Ok(())
             }
+        }
+    }
+
+    /// A message of a module, or why there are none.
+    fn message(&mut self, status: Status) -> Result<(), Stop> {
+        match status {
+            Status::Progress(data) => match messages::line(&data) {
+                // A daemon that was joined has other modules, too.
+                Some(messages::Line::Of(module, _)) if !self.projects.iter().any(|it| it.name == module) => Ok(()),
+                Some(messages::Line::Of(module, text)) => Ok(self.screen.line(&module, Kind::Message, &text)?),
+                Some(messages::Line::LeftOut(count)) => self
+                    .say(Kind::Note, &format!("{count} messages are not shown: they came faster than they were read")),
+                None => Ok(()),
+            },
+            Status::Success(_) => Ok(()),
+            Status::Error(failure) => self.say(Kind::Bad, &format!("messages are not shown: {}", failure.error)),
         }
     }
 

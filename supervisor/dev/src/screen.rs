@@ -29,6 +29,8 @@ pub(crate) enum Kind {
     Host,
     /// Printed by its build.
     Build,
+    /// About a message to or from it.
+    Message,
     /// About what was done.
     Note,
     /// About what has gone well.
@@ -65,6 +67,7 @@ impl Screen {
             Kind::Output => ("|", None),
             Kind::Host => ("|", Some(FAINT)),
             Kind::Build => (">", None),
+            Kind::Message => ("~", Some(FAINT)),
             Kind::Note => ("*", None),
             Kind::Good => ("*", Some(GOOD)),
             Kind::Bad => ("!", Some(BAD)),

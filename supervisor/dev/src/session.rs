@@ -4,6 +4,7 @@
 use crate::build::Build;
 use crate::cli::{Cli, Once};
 use crate::crash;
+use crate::debugged::Debugged;
 use crate::home::Home;
 use crate::input::{self, Failed, Input, Inputs};
 use crate::link::Link;
@@ -90,6 +91,29 @@ pub(crate) enum Health {
     Crashed,
 }
 
+/// Whose messages are shown, and which.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Inspected {
+    /// Those of all modules, if there are none.
+    pub(crate) names: Vec<String>,
+    pub(crate) types: Vec<String>,
+}
+
+impl Inspected {
+    fn of(cli: &Cli, projects: &[Project]) -> Result<Option<Inspected>, Failed> {
+        let Some(names) = &cli.inspect else { return Ok(None) };
+        let names: Vec<String> = names.iter().filter(|name| !name.is_empty()).cloned().collect();
+        if let Some(unknown) = names.iter().find(|name| !projects.iter().any(|project| project.name == **name)) {
+            let known: Vec<&str> = projects.iter().map(|project| &*project.name).collect();
+            let known = known.join(", ");
+            return Err(Failed::usage(format!(
+                "--inspect: expected modules of this command, {known}; found {unknown:?}"
+            )));
+        }
+        Ok(Some(Inspected { names, types: cli.inspected_types.clone() }))
+    }
+}
+
 /// A build in progress.
 #[derive(Debug)]
 pub(crate) struct Building {
@@ -106,6 +130,8 @@ pub(crate) struct Session {
     pub(crate) began: Instant,
     pub(crate) environment: Environment,
     pub(crate) once: Option<Once>,
+    pub(crate) inspected: Option<Inspected>,
+    pub(crate) debugged: Option<Debugged>,
     pub(crate) projects: Vec<Project>,
     pub(crate) states: Vec<State>,
     pub(crate) plan: Plan,
@@ -130,8 +156,11 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failed> {
     let projects = project::read_all(&cli.folders, &environment)?;
     let (inputs, receiver) = input::channel();
     signals::listen(inputs.clone()).map_err(|error| Failed::host(format!("cannot listen to signals: {error}")))?;
-    let home = Home::open(cli, &projects, &environment)?;
-    let stop = match Session::open(cli, projects, environment, &home, inputs) {
+    let debugged = cli.debug.as_ref().map(|name| Debugged::open(name, &projects, &environment, &inputs)).transpose()?;
+    let wrapper = debugged.as_ref().map(|debugged| debugged.wrapper(&projects, &environment)).transpose();
+    let wrapper = wrapper.map_err(|error| Failed::host(format!("this program cannot be found: {error}")))?;
+    let home = Home::open(cli, &projects, &environment, wrapper)?;
+    let stop = match Session::open(cli, projects, environment, &home, (inputs, debugged)) {
         Ok(mut session) => session.begin(&home).and_then(|()| session.work(&receiver)).err(),
         Err(failed) => Some(Stop::Failed(failed)),
     };
@@ -150,7 +179,7 @@ impl Session {
         projects: Vec<Project>,
         environment: Environment,
         home: &Home,
-        inputs: Inputs,
+        (inputs, debugged): (Inputs, Option<Debugged>),
     ) -> Result<Session, Failed> {
         let link = Link::new(home.client()?, &inputs).map_err(|error| Failed::host(error.to_string()))?;
         let wake = inputs.clone();
@@ -163,6 +192,8 @@ impl Session {
             began: Instant::now(),
             environment,
             once: cli.once.clone(),
+            debugged,
+            inspected: Inspected::of(cli, &projects)?,
             states: projects.iter().map(|_| State::default()).collect(),
             plan: Plan::new(projects.iter().map(Project::member).collect()),
             watch,
@@ -186,6 +217,9 @@ impl Session {
             }
         }
         self.link.follow_events()?;
+        if let Some(Inspected { names, types }) = &self.inspected {
+            self.link.inspect(names, types)?;
+        }
         match home {
             Home::Private { folder, .. } => {
                 let first = &self.projects[0].name;
@@ -193,6 +227,7 @@ impl Session {
                 if folder.is_kept() {
                     self.say(Kind::Note, &format!("its state stays in {}", folder.path().display()))?;
                 }
+                self.say_debugged()?;
                 self.plan.handle_begin();
             }
             Home::Joined { .. } => {
@@ -220,6 +255,11 @@ impl Session {
                 Ok(Input::Answer(response)) => self.handle_answer(*response)?,
                 Ok(Input::HostGone(why)) => {
                     return Err(Stop::Failed(Failed::host(format!("the host has ended: {why}"))));
+                }
+                Ok(Input::Resized) => {
+                    if let Some(terminal) = self.debugged.as_ref().and_then(|debugged| debugged.terminal.as_ref()) {
+                        terminal.take_size();
+                    }
                 }
                 Ok(Input::Signal) | Err(RecvTimeoutError::Disconnected) => return Err(Stop::Asked),
                 Err(RecvTimeoutError::Timeout) => {

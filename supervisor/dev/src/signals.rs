@@ -16,6 +16,7 @@ pub(crate) fn listen(inputs: Inputs) -> io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hang_up = signal(SignalKind::hangup())?;
+    let mut resized = signal(SignalKind::window_change())?;
     drop(guard);
     thread::Builder::new().name("signals".into()).spawn(move || {
         runtime.block_on(async {
@@ -25,9 +26,15 @@ pub(crate) fn listen(inputs: Inputs) -> io::Result<()> {
                     _ = terminate.recv() => SignalKind::terminate(),
                     _ = interrupt.recv() => SignalKind::interrupt(),
                     _ = hang_up.recv() => SignalKind::hangup(),
+                    _ = resized.recv() => {
+                        // The size is looked at when the loop has time; a full channel has a later look in it.
+                        let _ = inputs.try_send(Input::Resized);
+                        continue;
+                    }
                 };
                 // The guardian kills the modules when this process is gone, and the next program removes the folder.
                 if std::mem::replace(&mut has_come, true) {
+                    crate::terminal::restore();
                     std::process::exit(128 + kind.as_raw_value());
                 }
                 let inputs = inputs.clone();

@@ -1,6 +1,7 @@
 //! What is done with modules: builds, reloads, the call of `--once`.
 
 use crate::build::Build;
+use crate::debugged::Debugged;
 use crate::difference;
 use crate::plan::{Id, Outcome, Time, Work};
 use crate::project::Project;
@@ -145,8 +146,48 @@ impl Session {
                 self.plan.handle_change(self.now(), id);
             }
         }
+        if self.is_debugged(id) {
+            return self.start_debugger(id);
+        }
         self.reload_began = self.now();
         self.link.reload(id, &self.projects[id].name)?;
+        Ok(())
+    }
+
+    pub(crate) fn is_debugged(&self, id: Id) -> bool {
+        self.debugged.as_ref().is_some_and(|debugged| debugged.id == id)
+    }
+
+    /// Says what a person has before them.
+    pub(crate) fn say_debugged(&self) -> Result<(), Stop> {
+        let Some(Debugged { id, debugging, terminal }) = &self.debugged else { return Ok(()) };
+        let text = match terminal {
+            Some(_) => {
+                format!("runs in {} on this terminal, and has the keys: Ctrl-] ends bulkhead dev", debugging.name)
+            }
+            None => format!("runs with {}, which prints where it listens", debugging.name),
+        };
+        self.say_of(*id, Kind::Note, &text)?;
+        self.say_of(*id, Kind::Note, "it is never ended for being slow; callers still stop waiting at their deadlines")
+    }
+
+    /// The first process of a module in a debugger is ordered, and nothing waits for it: a person decides when it runs. A
+    /// later one comes when the person ends the debugger.
+    fn start_debugger(&mut self, id: Id) -> Result<(), Stop> {
+        self.end_span(id);
+        let outcome = match self.states[id].presence {
+            Presence::Unknown => {
+                self.states[id].presence = Presence::Loaded;
+                self.reload_began = self.now();
+                self.link.reload(id, &self.projects[id].name)?;
+                Outcome::Done
+            }
+            Presence::Loaded => {
+                self.say_of(id, Kind::Note, "it is not reloaded: end the debugger, and the next one has the change")?;
+                Outcome::Failed
+            }
+        };
+        self.plan.handle_end(outcome);
         Ok(())
     }
 
@@ -155,7 +196,9 @@ impl Session {
         if matches!(status, Status::Progress(_)) {
             return Ok(());
         }
-        self.end_span(id);
+        if !self.is_debugged(id) {
+            self.end_span(id);
+        }
         let took = shown(self.now() - self.reload_began);
         let outcome = match status {
             Status::Progress(_) => return Ok(()),
@@ -168,12 +211,17 @@ impl Session {
                         let text = format!("loaded, and stopped as it was: {} start {name} starts it", self.command);
                         self.say_of(id, Kind::Note, &text)?;
                     }
+                    (false, Presence::Loaded) if self.is_debugged(id) => self.say_of(id, Kind::Good, "ready")?,
                     (false, Presence::Unknown) => self.say_of(id, Kind::Good, &format!("ready in {took}"))?,
                     (false, Presence::Loaded) => self.say_of(id, Kind::Good, &format!("reloaded in {took}"))?,
                 }
                 Outcome::Done
             }
             Status::Error(failure) => {
+                if self.is_debugged(id) {
+                    // The next save tries it again.
+                    self.states[id].presence = Presence::Unknown;
+                }
                 self.say_refused(id, &failure)?;
                 Outcome::Failed
             }
@@ -182,7 +230,8 @@ impl Session {
             self.states[id].log = Log::Followed;
             self.link.follow_log(id, &self.projects[id].name, FIRST_LINES)?;
         }
-        self.end_work(id, outcome)
+        // The work on a module in a debugger has ended when it was ordered.
+        if self.is_debugged(id) { Ok(()) } else { self.end_work(id, outcome) }
     }
 
     fn say_refused(&self, id: Id, failure: &Failure) -> Result<(), Stop> {
