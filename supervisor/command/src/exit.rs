@@ -1,6 +1,7 @@
 //! How the command ends: the only file that decides exit codes. What is printed is decided elsewhere.
 
 use bulkhead_client::{ClientError, ConnectError};
+use bulkhead_command_line::BadArgument;
 use bulkhead_protocol::{ErrorCode, Failure, Response, Status};
 use std::{io, process::ExitCode};
 
@@ -140,6 +141,12 @@ pub(crate) enum Halt {
         /// The answer to the cancelled request.
         answer: Option<Box<Response>>,
     },
+}
+
+impl From<BadArgument> for Halt {
+    fn from(fault: BadArgument) -> Halt {
+        Halt::Usage(fault.to_string())
+    }
 }
 
 impl Halt {

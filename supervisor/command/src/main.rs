@@ -8,9 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod amount;
-mod arguments;
 mod cli;
-mod columns;
 mod commands;
 mod complete;
 mod config;
@@ -22,8 +20,6 @@ mod exit;
 mod failure;
 mod follow;
 mod generate;
-mod json_argument;
-mod json_fault;
 mod last_lines;
 mod layer1;
 mod lenient;
@@ -49,6 +45,7 @@ mod why;
 use crate::cli::{Cli, Command, Host};
 use crate::exit::{Exit, Halt};
 use crate::lifecycle::Action;
+use bulkhead_command_line::{arguments, columns, json_argument, json_fault};
 use bulkhead_protocol::RequestType;
 use clap::error::ErrorKind;
 use std::ffi::OsString;

@@ -15,6 +15,8 @@ use std::io::{self, IsTerminal, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
 
+pub(crate) use bulkhead_command_line::Stdin;
+
 /// Bytes that a pipe takes without a wait when `poll` says that it takes any (PIPE_BUF).
 const PIPE_PIECE_BYTES: usize = 4096;
 
@@ -23,23 +25,6 @@ const TERMINAL_PIECE_BYTES: usize = 1;
 
 /// The device of which each opening is the master of a new pseudo-terminal.
 const PTMX: u64 = nix::libc::makedev(5, 2);
-
-/// Standard input, waited for.
-#[derive(Debug)]
-pub(crate) struct Stdin;
-
-impl Read for Stdin {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let stdin = io::stdin();
-        loop {
-            match read(stdin.as_fd(), buffer) {
-                Err(Errno::EINTR) => {}
-                Err(Errno::EAGAIN) => wait(stdin.as_fd(), PollFlags::POLLIN)?,
-                result => return Ok(result?),
-            }
-        }
-    }
-}
 
 /// Standard input, read once. Unless it is non-blocking, it is to be polled before.
 #[derive(Debug)]
@@ -93,14 +78,14 @@ fn write_some(stream: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
     loop {
         match write(stream, bytes) {
             Err(Errno::EINTR) => {}
-            Err(Errno::EAGAIN) => wait(stream, PollFlags::POLLOUT)?,
+            Err(Errno::EAGAIN) => wait_for_room(stream)?,
             result => return Ok(result?),
         }
     }
 }
 
-fn wait(stream: BorrowedFd<'_>, events: PollFlags) -> io::Result<()> {
-    match poll(&mut [PollFd::new(stream, events)], PollTimeout::NONE) {
+fn wait_for_room(stream: BorrowedFd<'_>) -> io::Result<()> {
+    match poll(&mut [PollFd::new(stream, PollFlags::POLLOUT)], PollTimeout::NONE) {
         Ok(_) | Err(Errno::EINTR) => Ok(()),
         Err(error) => Err(error.into()),
     }

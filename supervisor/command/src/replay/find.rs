@@ -43,7 +43,7 @@ pub(super) fn in_file(path: &str) -> Result<Json, Halt> {
             "expected at most {FRAME_BYTES_MAX_HIGHEST} bytes, the longest message, found {len}"
         )));
     }
-    json_argument::parse(&printable(path), &json_argument::bytes_of(path, file)?)
+    Ok(json_argument::parse(&printable(path), &json_argument::bytes_of(path, file)?)?)
 }
 
 /// The record of this name.

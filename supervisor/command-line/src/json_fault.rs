@@ -2,15 +2,15 @@
 //! of the command line, which JSON was probably meant. The meaning of a text is not considered.
 
 use crate::columns::shortened;
-use crate::output::printable;
-use bulkhead_command_line::shell_word;
+use crate::shell::shell_word;
+use bulkhead_protocol::escape;
 use serde_json::{Value, json};
 
 /// Columns of what is quoted.
 const QUOTED_WIDTH: usize = 40;
 
 /// What was expected where `error` stopped reading `text`, and what was found.
-pub(crate) fn sentence(text: &str, error: &serde_json::Error) -> String {
+pub fn sentence(text: &str, error: &serde_json::Error) -> String {
     let found = found(text, error);
     let text = error.to_string();
     let what = text.split_once(" at line ").map_or(text.as_str(), |(what, _)| what);
@@ -54,11 +54,15 @@ fn found(text: &str, error: &serde_json::Error) -> String {
     let length = text[at..].find(is_end).unwrap_or(text.len() - at);
     let word = if length == 0 { text[at..].chars().next().map(String::from) } else { None };
     let word = word.unwrap_or_else(|| text[start..at + length].to_owned());
-    if word.trim().is_empty() { "a space or line end".into() } else { printable(&shortened(&word, QUOTED_WIDTH)) }
+    if word.trim().is_empty() {
+        "a space or line end".into()
+    } else {
+        escape(&shortened(&word, QUOTED_WIDTH)).into_owned()
+    }
 }
 
 /// The JSON that was probably meant by an argument that is not JSON, quoted for a shell.
-pub(crate) fn meant(argument: &str) -> Option<String> {
+pub fn meant(argument: &str) -> Option<String> {
     let argument = argument.trim();
     let is_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
     let meant = match argument.split_once('=') {

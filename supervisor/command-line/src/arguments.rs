@@ -2,10 +2,8 @@
 //! `NAME:=JSON`. What a command takes is not known here; nothing is guessed from how a text looks.
 
 use crate::columns::shortened;
-use crate::exit::Halt;
-use crate::json_argument;
-use crate::output::printable;
-use bulkhead_protocol::Json;
+use crate::json_argument::{self, BadArgument};
+use bulkhead_protocol::{Json, escape};
 use std::collections::BTreeSet;
 
 /// Columns of an argument that is quoted.
@@ -21,8 +19,8 @@ enum Value<'a> {
 /// Reads the words after the command.
 ///
 /// # Errors
-/// [`Halt::Usage`] when they are neither one JSON value nor pairs.
-pub(crate) fn read(words: &[String]) -> Result<Json, Halt> {
+/// [`BadArgument`] when they are neither one JSON value nor pairs.
+pub fn read(words: &[String]) -> Result<Json, BadArgument> {
     match words {
         [] => Ok(Json::null()),
         [only] if !is_pair(only) => json_argument::read(only),
@@ -31,7 +29,7 @@ pub(crate) fn read(words: &[String]) -> Result<Json, Halt> {
 }
 
 /// The name of a pair, if a word is one or is about to become one.
-pub(crate) fn name_of(word: &str) -> Option<&str> {
+pub fn name_of(word: &str) -> Option<&str> {
     is_pair(word).then(|| split(word).0)
 }
 
@@ -46,10 +44,10 @@ fn split(word: &str) -> (&str, Value<'_>) {
 }
 
 fn quoted(word: &str) -> String {
-    shortened(&printable(word), FOUND_WIDTH)
+    shortened(&escape(word), FOUND_WIDTH)
 }
 
-fn object(words: &[String]) -> Result<Json, Halt> {
+fn object(words: &[String]) -> Result<Json, BadArgument> {
     let mut names = BTreeSet::new();
     let mut text = String::from("{");
     for word in words {
@@ -59,10 +57,12 @@ fn object(words: &[String]) -> Result<Json, Halt> {
         let (name, value) = split(word);
         if name.is_empty() {
             let found = quoted(word);
-            return Err(Halt::Usage(format!("the arguments: expected a name before the equals sign, found {found}")));
+            return Err(BadArgument::new(format!(
+                "the arguments: expected a name before the equals sign, found {found}"
+            )));
         }
         if !names.insert(name) {
-            return Err(Halt::Usage(format!("the argument {}: expected once, found twice", quoted(name))));
+            return Err(BadArgument::new(format!("the argument {}: expected once, found twice", quoted(name))));
         }
         let value = match value {
             Value::Text(value) => Json::of(value),
@@ -80,16 +80,16 @@ fn object(words: &[String]) -> Result<Json, Halt> {
 }
 
 /// What is said of a word that is no pair, among several.
-fn no_pair(word: &str, words: &[String]) -> Halt {
+fn no_pair(word: &str, words: &[String]) -> BadArgument {
     let found = quoted(word);
     let is_json = word == "-" || word.starts_with('@') || Json::is_one_value(word) || word.starts_with(['{', '[', '"']);
     let Some(pair) = words.iter().find(|word| is_pair(word)) else {
-        return Halt::Usage(format!(
+        return BadArgument::new(format!(
             "the arguments: expected one JSON value, or pairs NAME=TEXT, found {found} and more"
         ));
     };
     let pair = quoted(pair);
-    Halt::Usage(match is_json {
+    BadArgument::new(match is_json {
         true => format!("the arguments: expected either one JSON value or pairs NAME=TEXT, found {found} and {pair}"),
         false => format!(
             "the arguments: expected NAME=TEXT or NAME:=JSON, found {found}; a text with spaces stands in quotes"
@@ -103,7 +103,7 @@ mod tests {
 
     fn words(words: &[&str]) -> Result<String, String> {
         let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-        read(&words).map(|json| json.as_str().to_owned()).map_err(|halt| halt.to_string())
+        read(&words).map(|json| json.as_str().to_owned()).map_err(|fault| fault.to_string())
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use unicode_width::UnicodeWidthChar;
 
 /// How many columns `text` takes.
-pub(crate) fn width_of(text: &str) -> usize {
+pub fn width_of(text: &str) -> usize {
     text.chars().map(columns_of).sum()
 }
 
@@ -13,7 +13,7 @@ fn columns_of(character: char) -> usize {
 }
 
 /// `text` in at most so many columns; where it is cut, its last character shows that there is more.
-pub(crate) fn shortened(text: &str, columns: usize) -> String {
+pub fn shortened(text: &str, columns: usize) -> String {
     // A text with no more bytes than columns fits: no character takes more columns than bytes.
     if text.len() <= columns || width_of(text) <= columns {
         return text.to_owned();
@@ -35,18 +35,18 @@ fn fitting(text: &str, columns: usize) -> usize {
 }
 
 /// `text` with spaces after it up to so many columns.
-pub(crate) fn padded_right(text: &str, columns: usize) -> String {
+pub fn padded_right(text: &str, columns: usize) -> String {
     format!("{text}{}", " ".repeat(columns.saturating_sub(width_of(text))))
 }
 
 /// `text` with spaces before it up to so many columns.
-pub(crate) fn padded_left(text: &str, columns: usize) -> String {
+pub fn padded_left(text: &str, columns: usize) -> String {
     format!("{}{text}", " ".repeat(columns.saturating_sub(width_of(text))))
 }
 
 /// `text` in lines of at most so many columns, cut between words, and within a word only if that is longer than
 /// a line.
-pub(crate) fn wrapped(text: &str, columns: usize) -> Vec<String> {
+pub fn wrapped(text: &str, columns: usize) -> Vec<String> {
     // A wide character needs two.
     let columns = columns.max(2);
     let mut lines = Vec::new();

@@ -2,13 +2,30 @@
 //! It is checked here, before anything is sent, so that a mistake names its line and column.
 
 use crate::columns::shortened;
-use crate::exit::Halt;
 use crate::json_fault;
-use crate::output::printable;
-use crate::streams::Stdin;
-use bulkhead_protocol::{Json, limits::FRAME_BYTES_MAX_HIGHEST};
+use crate::stdin::Stdin;
+use bulkhead_protocol::{Json, escape, limits::FRAME_BYTES_MAX_HIGHEST};
+use std::fmt;
 use std::fs::File;
 use std::io::Read;
+
+/// Why arguments cannot be read: a sentence for a person, with the place in the text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadArgument(String);
+
+impl BadArgument {
+    pub(crate) fn new(sentence: impl Into<String>) -> BadArgument {
+        BadArgument(sentence.into())
+    }
+}
+
+impl fmt::Display for BadArgument {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for BadArgument {}
 
 /// Columns of an argument that is quoted.
 const FOUND_WIDTH: usize = 80;
@@ -16,50 +33,52 @@ const FOUND_WIDTH: usize = 80;
 /// Reads the argument.
 ///
 /// # Errors
-/// [`Halt::Usage`] when it cannot be read or is not one JSON value.
-pub(crate) fn read(argument: &str) -> Result<Json, Halt> {
+/// [`BadArgument`] when it cannot be read or is not one JSON value.
+pub fn read(argument: &str) -> Result<Json, BadArgument> {
     match argument.strip_prefix('@') {
         Some(path) => {
-            let file = File::open(path).map_err(|error| Halt::Usage(format!("{path}: {error}")))?;
+            let file = File::open(path).map_err(|error| BadArgument::new(format!("{path}: {error}")))?;
             parse(path, &bytes_of(path, file)?)
         }
         None if argument == "-" => parse("standard input", &bytes_of("standard input", Stdin)?),
-        None => parse("the argument", argument.as_bytes()).map_err(|halt| match json_fault::meant(argument) {
+        None => parse("the argument", argument.as_bytes()).map_err(|fault| match json_fault::meant(argument) {
             Some(meant) => {
-                let found = shortened(&printable(argument.trim()), FOUND_WIDTH);
-                Halt::Usage(format!("the argument: expected JSON, found {found}: write {meant}"))
+                let found = shortened(&escape(argument.trim()), FOUND_WIDTH);
+                BadArgument::new(format!("the argument: expected JSON, found {found}: write {meant}"))
             }
-            None => halt,
+            None => fault,
         }),
     }
 }
 
 /// All that a file has, up to the length of the largest message.
-pub(crate) fn bytes_of(name: &str, source: impl Read) -> Result<Vec<u8>, Halt> {
+pub fn bytes_of(name: &str, source: impl Read) -> Result<Vec<u8>, BadArgument> {
     let mut bytes = Vec::new();
     let limit = FRAME_BYTES_MAX_HIGHEST as u64;
-    source.take(limit + 1).read_to_end(&mut bytes).map_err(|error| Halt::Usage(format!("{name}: {error}")))?;
+    source.take(limit + 1).read_to_end(&mut bytes).map_err(|error| BadArgument::new(format!("{name}: {error}")))?;
     if bytes.len() as u64 > limit {
-        return Err(Halt::Usage(format!("{name}: expected at most {limit} bytes, the largest message, found more")));
+        return Err(BadArgument::new(format!(
+            "{name}: expected at most {limit} bytes, the largest message, found more"
+        )));
     }
     Ok(bytes)
 }
 
 /// The error for text that begins with a mark that [`is_utf16`] finds.
-pub(crate) const UTF16: &str = "the byte order mark of UTF-16: save it as UTF-8, as with iconv -f UTF-16 -t UTF-8";
+pub const UTF16: &str = "the byte order mark of UTF-16: save it as UTF-8, as with iconv -f UTF-16 -t UTF-8";
 
 /// Whether a text begins with the byte order mark of UTF-16, as some editors save it.
-pub(crate) fn is_utf16(bytes: &[u8]) -> bool {
+pub fn is_utf16(bytes: &[u8]) -> bool {
     bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff")
 }
 
 /// Reads a text that is one JSON value; `name` is what it is called in an error.
 ///
 /// # Errors
-/// [`Halt::Usage`], with line and column.
-pub(crate) fn parse(name: &str, bytes: &[u8]) -> Result<Json, Halt> {
+/// [`BadArgument`], with line and column.
+pub fn parse(name: &str, bytes: &[u8]) -> Result<Json, BadArgument> {
     if is_utf16(bytes) {
-        return Err(Halt::Usage(format!("{name}:1:1: expected UTF-8, found {UTF16}")));
+        return Err(BadArgument::new(format!("{name}:1:1: expected UTF-8, found {UTF16}")));
     }
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let text = std::str::from_utf8(bytes).map_err(|error| {
@@ -67,15 +86,15 @@ pub(crate) fn parse(name: &str, bytes: &[u8]) -> Result<Json, Halt> {
         let line = memchr::memchr_iter(b'\n', before).count() + 1;
         let column = before.len() - memchr::memrchr(b'\n', before).map_or(0, |at| at + 1) + 1;
         let found = bytes[before.len()];
-        Halt::Usage(format!("{name}:{line}:{column}: expected UTF-8, found the byte 0x{found:02x}"))
+        BadArgument::new(format!("{name}:{line}:{column}: expected UTF-8, found the byte 0x{found:02x}"))
     })?;
     if text.trim().is_empty() {
-        return Err(Halt::Usage(format!("{name}: expected one JSON value, found nothing")));
+        return Err(BadArgument::new(format!("{name}: expected one JSON value, found nothing")));
     }
     // Not `Json::parse`, which trims: the line and the column count from the beginning of the file.
     serde_json::from_str(text).map_err(|error| {
         let (line, column) = (error.line(), error.column());
-        Halt::Usage(format!("{name}:{line}:{column}: {}", json_fault::sentence(text, &error)))
+        BadArgument::new(format!("{name}:{line}:{column}: {}", json_fault::sentence(text, &error)))
     })
 }
 
