@@ -12,13 +12,15 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-const PROGRAMS: [&str; 10] = [
+const PROGRAMS: [&str; 12] = [
     "bulkhead",
     "bulkhead-new",
     "bulkhead-test-host",
     "bulkhead-check",
     "bulkhead-simulate",
     "bulkhead-dev",
+    "bulkhead-bench",
+    "bulkhead-chaos",
     "module-runtime",
     "module-runtime-wasm",
     "research-log",
@@ -151,7 +153,7 @@ fn a_second_installation_replaces_programs_that_run_and_keeps_a_manifest_that_wa
     let mut prefix = Prefix::new();
     let said = prefix.installed(&real_programs(&prefix.world, false), &[]);
     let all = "bulkhead, bulkhead-new, bulkhead-test-host, bulkhead-check, bulkhead-simulate, bulkhead-dev, \
-               module-runtime, module-runtime-wasm";
+               bulkhead-bench, bulkhead-chaos, module-runtime, module-runtime-wasm";
     assert!(said.contains(&format!("{all} (new)")), "{said}");
     assert!(said.contains(&format!("bulkhead run --modules {} &", prefix.modules().display())), "{said}");
     assert!(prefix.at("share/man/man1/bulkhead-call.1").is_file());
@@ -240,7 +242,7 @@ fn everything_is_at_the_standard_places_with_modes_that_the_daemon_accepts() {
     command.arg(prefix.stand_ins("1")).arg("--prefix").arg(&prefix.path).env("HOME", prefix.world.path("home"));
     assert!(command.output().unwrap().status.success());
     let mode = |name: &str| fs::metadata(prefix.at(name)).unwrap_or_else(|_| panic!("{name}")).permissions().mode();
-    let programs = PROGRAMS[..8].iter().map(|name| format!("bin/{name}"));
+    let programs = PROGRAMS[..10].iter().map(|name| format!("bin/{name}"));
     let of_modules = ["research-log/bin/research-log", "misbehave/bin", ""];
     for name in programs.chain(of_modules.map(|name| format!("lib/bulkhead/modules/{name}"))) {
         assert_eq!(mode(&name) & 0o777, 0o755, "{name}");

@@ -5,7 +5,8 @@ use bulkhead_tests::program;
 use std::path::Path;
 use std::process::{Command, Output};
 
-const PROGRAMS: [&str; 3] = ["bulkhead-new", "bulkhead-check", "bulkhead-test-host"];
+const PROGRAMS: [&str; 5] =
+    ["bulkhead-new", "bulkhead-check", "bulkhead-test-host", "bulkhead-bench", "bulkhead-chaos"];
 
 fn said(output: Output) -> String {
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");

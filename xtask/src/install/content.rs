@@ -14,13 +14,14 @@ use std::process::Command;
 
 /// The packages to build. The last one has no program; it is here for the features of shared dependencies: after a
 /// build of the workspace, nothing is compiled anew.
-pub(crate) const PACKAGES: [&str; 11] = [
+pub(crate) const PACKAGES: [&str; 12] = [
     "bulkhead",
     "bulkhead-new",
     "bulkhead-test-host",
     "bulkhead-check",
     "bulkhead-simulate",
     "bulkhead-dev",
+    "bulkhead-load",
     "bulkhead-launcher",
     "bulkhead-wasm",
     "research-log",
@@ -29,19 +30,29 @@ pub(crate) const PACKAGES: [&str; 11] = [
 ];
 
 /// What is in the folder of programs. `module-runtime` has to be beside `bulkhead`.
-pub(crate) const PROGRAMS: [&str; 8] = [
+pub(crate) const PROGRAMS: [&str; 10] = [
     "bulkhead",
     "bulkhead-new",
     "bulkhead-test-host",
     "bulkhead-check",
     "bulkhead-simulate",
     "bulkhead-dev",
+    "bulkhead-bench",
+    "bulkhead-chaos",
     "module-runtime",
     "module-runtime-wasm",
 ];
 
 /// The programs beside `bulkhead` that are commands of it; each writes its own manual page and completions.
-const BESIDE: [&str; 5] = ["bulkhead-new", "bulkhead-test-host", "bulkhead-check", "bulkhead-simulate", "bulkhead-dev"];
+const BESIDE: [&str; 7] = [
+    "bulkhead-new",
+    "bulkhead-test-host",
+    "bulkhead-check",
+    "bulkhead-simulate",
+    "bulkhead-dev",
+    "bulkhead-bench",
+    "bulkhead-chaos",
+];
 
 /// A sample module: a folder of the checkout, and its files that are installed.
 struct Sample {

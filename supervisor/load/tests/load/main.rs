@@ -1,0 +1,5 @@
+//! The programs as their users have them, with a real daemon and real modules.
+
+mod bench;
+mod chaos;
+mod support;
