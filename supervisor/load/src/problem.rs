@@ -41,6 +41,17 @@ impl Problem {
         Problem { text: text.into(), code: FAILED }
     }
 
+    /// The module did not become ready in time, for this reason.
+    pub(crate) fn not_ready(module: &str, reason: &Problem) -> Problem {
+        match reason.code {
+            DEADLINE => Problem {
+                text: format!("{reason}: it was not ready within --timeout; `bulkhead start {module}` starts it"),
+                code: NOT_RUNNING,
+            },
+            _ => reason.clone(),
+        }
+    }
+
     /// The answer to a request about `subject` is an error.
     pub(crate) fn of_failure(subject: &str, failure: &Failure) -> Problem {
         let sentence = escape(&failure.error);

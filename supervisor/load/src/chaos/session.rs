@@ -38,7 +38,8 @@ pub(super) fn run(cli: &Cli) -> Result<u8, Problem> {
     let socket = HostConfig::socket_for(None)?;
     let signals = Signals::block()?;
     let mut control = Control::connect(&socket, &cli.name)?;
-    control.wait_until_ready(cli.timeout)?;
+    let ready = control.wait_until_ready(cli.timeout);
+    ready.map_err(|reason| Problem::not_ready(&cli.name, &reason))?;
     let twice = cli.twice(control.is_idempotent(&cli.command)?);
     let keying = if twice == Twice::Keyed { Keying::Keyed } else { Keying::Plain };
     let called = Called::new(&cli.name, &cli.command, &args, keying, cli.timeout, Run::new()?);

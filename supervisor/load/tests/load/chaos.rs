@@ -136,7 +136,13 @@ fn what_cannot_be_judged_is_refused_before_anything_is_disturbed() {
         assert_eq!(done.code, Some(code), "{done:?}");
         assert!(done.errors.contains(expected), "{done:?}");
     }
-    assert_eq!(world.client().pid("misbehave"), pid);
+    let mut client = world.client();
+    assert_eq!(client.pid("misbehave"), pid);
+    client.supervisor("stop", json!({ "name": "misbehave" }));
+    let done =
+        ended(chaos(&world, &["misbehave", "read", "--kill-every", "100ms", "--for", "1s", "--timeout", "200ms"]));
+    assert_eq!(done.code, Some(3), "{done:?}");
+    assert!(done.errors.contains("`bulkhead start misbehave` starts it"), "{done:?}");
 }
 
 #[test]
