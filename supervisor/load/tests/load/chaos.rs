@@ -58,7 +58,7 @@ fn a_module_that_forgets_what_it_has_answered_is_found_out_and_the_calls_are_nam
 #[test]
 fn a_module_that_does_again_what_it_has_done_is_found_out_and_the_calls_are_named() {
     let world = with_ledger("file");
-    let words = ["ledger", "add", "id={id}", "--kill-every", "100ms", "--for", "3s", "--observe", "list", "--json"];
+    let words = ["ledger", "add", "id={id}", "--kill-every", "500ms", "--for", "4s", "--observe", "list", "--json"];
     let done = ended(chaos(&world, &words));
     assert_eq!(done.code, Some(1), "{done:?}");
     let report = done.json();
@@ -72,7 +72,7 @@ fn a_module_that_does_again_what_it_has_done_is_found_out_and_the_calls_are_name
 #[test]
 fn without_keys_the_same_module_does_nothing_twice_and_says_what_it_may_have_done() {
     let world = with_ledger("file");
-    let words = ["ledger", "add", "id={id}", "--kill-every", "100ms", "--for", "3s", "--observe", "list", "--json"];
+    let words = ["ledger", "add", "id={id}", "--kill-every", "500ms", "--for", "4s", "--observe", "list", "--json"];
     let done = ended(chaos(&world, &[&words[..], &["--keys", "never"]].concat()));
     assert_eq!(done.code, Some(0), "{done:?}");
     let report = done.json();

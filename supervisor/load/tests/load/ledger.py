@@ -25,8 +25,8 @@ def add(id):
     else:
         with open(path, "a") as file:
             file.write(id + "\n")
-        # Between the effect and its answer.
-        time.sleep(0.01)
+        # Nearly every kill falls between an effect and its answer.
+        time.sleep(0.04)
 
 
 def listed():
