@@ -3,7 +3,7 @@
 use crate::support::{DEADLINE, Host, Setting, await_condition, everywhere, role};
 use bulkhead_protocol::ProcessStat;
 use bulkhead_protocol::guardian::{Fault, Report};
-use libc::{SIGCONT, SIGKILL, SIGSTOP, SIGTERM, c_int, pid_t};
+use libc::{SIGCONT, SIGKILL, SIGSTOP, SIGTERM, SIGUSR1, c_int, pid_t};
 use std::fs;
 use std::time::Instant;
 
@@ -42,9 +42,10 @@ fn a_family_is_cleared_when_its_leader_is_killed() {
 #[test]
 fn a_family_is_cleared_when_its_leader_exits_by_itself() {
     everywhere(|host| {
-        // The leader waits for a line from all of the tree: it exits when they are ready.
-        let mut module = host.script(&format!("{FAMILY} sleep 0.1; exit 4"));
+        // The leader waits for a signal, which comes when all of the tree is ready.
+        let mut module = host.script(&format!("trap 'exit 4' USR1; {FAMILY} sleep 1000 & wait"));
         module.output.lines(FAMILY_UP);
+        kill(module.pid, SIGUSR1);
         assert_eq!(host.exited(module.run), 4);
         assert!(host.gone(module.run) >= 5);
         host.assert_no_process_is_left();
