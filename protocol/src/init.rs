@@ -143,6 +143,8 @@ pub struct Command {
     /// Whether doing it twice has the same effect as once, so that the host may send it again
     /// after a crash.
     pub idempotent: bool,
+    /// Whether it changes nothing. The host does nothing with it but to pass it on.
+    pub read_only: bool,
     /// One line for people.
     pub description: String,
     /// What else it says of itself.
@@ -179,16 +181,17 @@ impl Ready {
 struct Entry<R> {
     name: String,
     idempotent: bool,
+    read_only: bool,
     description: String,
     details: [Option<R>; 3],
 }
 
 impl<R> Entry<R> {
     fn into_command(self, keep: impl FnOnce([Option<R>; 3]) -> Details) -> Command {
-        let Entry { name, idempotent, description, details } = self;
+        let Entry { name, idempotent, read_only, description, details } = self;
         let has_any = details.iter().any(Option::is_some);
         let details = has_any.then(|| keep(details)).filter(|details| !details.is_empty()).map(Box::new);
-        Command { name, idempotent, description, details }
+        Command { name, idempotent, read_only, description, details }
     }
 }
 
@@ -205,6 +208,7 @@ struct EntryVisitor<R>(PhantomData<R>);
 enum Member {
     Name,
     Idempotent,
+    ReadOnly,
     Description,
     Args,
     Returns,
@@ -221,7 +225,13 @@ impl<'de, R: Deserialize<'de>> Visitor<'de> for EntryVisitor<R> {
     }
 
     fn visit_str<E: de::Error>(self, name: &str) -> Result<Entry<R>, E> {
-        Ok(Entry { name: name.to_owned(), idempotent: false, description: String::new(), details: [None, None, None] })
+        Ok(Entry {
+            name: name.to_owned(),
+            idempotent: false,
+            read_only: false,
+            description: String::new(),
+            details: [None, None, None],
+        })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entry<R>, A::Error> {
@@ -235,12 +245,13 @@ impl<'de, R: Deserialize<'de>> Visitor<'de> for EntryVisitor<R> {
                 None => Ok(()),
             }
         }
-        let (mut name, mut idempotent, mut description) = (None, None, None);
+        let (mut name, mut idempotent, mut read_only, mut description) = (None, None, None, None);
         let (mut args, mut returns, mut examples): (Option<Option<R>>, _, _) = (None, None, None);
         while let Some(member) = map.next_key()? {
             match member {
                 Member::Name => put(&mut name, "name", &mut map)?,
                 Member::Idempotent => put(&mut idempotent, "idempotent", &mut map)?,
+                Member::ReadOnly => put(&mut read_only, "read_only", &mut map)?,
                 Member::Description => put(&mut description, "description", &mut map)?,
                 Member::Args => put(&mut args, "args", &mut map)?,
                 Member::Returns => put(&mut returns, "returns", &mut map)?,
@@ -253,6 +264,7 @@ impl<'de, R: Deserialize<'de>> Visitor<'de> for EntryVisitor<R> {
         Ok(Entry {
             name: name.ok_or_else(|| de::Error::missing_field("name"))?,
             idempotent: idempotent.unwrap_or_default(),
+            read_only: read_only.unwrap_or_default(),
             description: description.unwrap_or_default(),
             // A null is none.
             details: [args, returns, examples].map(Option::flatten),
@@ -272,6 +284,9 @@ impl Serialize for Command {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("name", &self.name)?;
         map.serialize_entry("idempotent", &self.idempotent)?;
+        if self.read_only {
+            map.serialize_entry("read_only", &true)?;
+        }
         if !self.description.is_empty() {
             map.serialize_entry("description", &self.description)?;
         }
@@ -313,6 +328,11 @@ mod tests {
         assert_eq!(ready.commands[0].name, "ping");
         assert!(!ready.commands[0].idempotent);
         assert!(ready.commands[1].idempotent);
+        assert!(!ready.commands[1].read_only);
+        let text = r#"{"name":"see","idempotent":false,"read_only":true}"#;
+        let command: Command = serde_json::from_str(text).unwrap();
+        assert!(command.read_only);
+        assert_eq!(serde_json::to_string(&command).unwrap(), text);
         assert!(ready.features.is_empty());
     }
 }

@@ -55,7 +55,7 @@ fn between_host_and_module() -> Vec<(String, Message)> {
         name: name.into(),
         idempotent,
         description: description.into(),
-        details: None,
+        ..Command::default()
     };
     let query_logs = Details {
         args: Some(json(

@@ -183,7 +183,7 @@ impl Description {
 
     fn with(mut self, name: &str, description: &str, idempotent: bool) -> Description {
         let (name, description) = (name.to_owned(), description.to_owned());
-        self.commands.push(Command { name, idempotent, description, details: None });
+        self.commands.push(Command { name, idempotent, description, ..Command::default() });
         self
     }
 

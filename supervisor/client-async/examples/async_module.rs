@@ -43,7 +43,7 @@ async fn main() -> ExitCode {
         name: name.to_owned(),
         idempotent,
         description: description.to_owned(),
-        details: None,
+        ..Command::default()
     };
     let (connection, mut requests) = starting.ready(Ready {
         name: "relay".to_owned(),

@@ -25,6 +25,8 @@ const LISTED_MAX: usize = 20;
 struct Described<'a> {
     name: &'a str,
     idempotent: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    read_only: bool,
     #[serde(skip_serializing_if = "str::is_empty")]
     description: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -82,7 +84,8 @@ impl<'a> Source<'a> {
         let Entry { name, idempotent, description } = entry;
         let json = |text: &str| Some(Json::of_checked(text));
         let (args, examples) = (json(own.args), json(own.examples));
-        Json::of(&Described { name, idempotent, description, args, returns: None, examples, dropped: Vec::new() })
+        let (read_only, returns, dropped) = (false, None, Vec::new());
+        Json::of(&Described { name, idempotent, read_only, description, args, returns, examples, dropped })
     }
 
     /// Where the commands end, and what requests of other types may have as their payload begins.
@@ -119,6 +122,7 @@ fn of_module(command: &Command) -> Described<'_> {
     Described {
         name,
         idempotent,
+        read_only: command.read_only,
         description,
         args: member(|details| &details.args),
         returns: member(|details| &details.returns),
@@ -249,8 +253,8 @@ mod tests {
 
     #[test]
     fn the_answer_has_what_the_module_said_and_what_is_not_kept() {
-        let list = r#"["a",{"name":"b","idempotent":true,"args":{ "z":1,"a":2.0 },"returns":7}]"#;
-        let b = r#"{"name":"b","idempotent":true,"args":{ "z":1,"a":2.0 },"dropped":[{"member":"returns","reason":"expected an object or a boolean, found a number"}]}"#;
+        let list = r#"["a",{"name":"b","idempotent":true,"read_only":true,"args":{ "z":1,"a":2.0 },"returns":7}]"#;
+        let b = r#"{"name":"b","idempotent":true,"read_only":true,"args":{ "z":1,"a":2.0 },"dropped":[{"member":"returns","reason":"expected an object or a boolean, found a number"}]}"#;
         let head = r#"{"name":"m","version":"1","state":"ready","commands":["#;
         let whole = format!(r#"{head}{{"name":"a","idempotent":false}},{b}]}}"#);
         assert_eq!(described(list, None, 65_536).unwrap(), whole);

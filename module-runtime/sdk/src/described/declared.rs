@@ -37,6 +37,7 @@ impl Declared {
                 idempotent: command.is_idempotent,
                 description: command.about.to_owned(),
                 details: Some(Box::new(command.details.clone())),
+                ..bulkhead_protocol::Command::default()
             })
             .collect();
         declared.fault = too_long(&declared.commands);

@@ -32,6 +32,8 @@ pub(super) struct Command {
     #[serde(deserialize_with = "or_empty")]
     pub(super) idempotent: bool,
     #[serde(deserialize_with = "or_empty")]
+    pub(super) read_only: bool,
+    #[serde(deserialize_with = "or_empty")]
     pub(super) description: String,
     pub(super) args: Option<Json>,
     pub(super) returns: Option<Json>,

@@ -92,8 +92,11 @@ impl Layout {
 
     fn command(self, module: &str, command: &Command, description: &Description) -> String {
         let mut text = self.style.paint(Colour::Strong, &printable(&command.name));
-        if command.idempotent {
-            text.push_str(" (idempotent)");
+        match (command.idempotent, command.read_only) {
+            (true, true) => text.push_str(" (idempotent, read-only)"),
+            (true, false) => text.push_str(" (idempotent)"),
+            (false, true) => text.push_str(" (read-only)"),
+            (false, false) => {}
         }
         text.push('\n');
         self.sentence(&mut text, INDENT, &command.description);
