@@ -318,7 +318,7 @@ fn the_host_is_linked_with_nothing_that_runs_or_loads_foreign_code() {
         let output = tree.current_dir(in_repository("")).output().expect("cargo can be started");
         let crates = String::from_utf8_lossy(&output.stdout);
         assert!(crates.contains("bulkhead-core "), "{}", String::from_utf8_lossy(&output.stderr));
-        for word in ["wasmtime", "cranelift", "libloading"] {
+        for word in ["wasmtime", "cranelift", "libloading", "rmcp"] {
             assert!(!crates.contains(word), "{package} is linked with {word}");
         }
     }

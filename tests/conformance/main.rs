@@ -55,6 +55,7 @@ matrix! {
         filter_in_jq
         filter_of_whole_messages
         filter_in_shell
+        mcp_server
         minimal_process
         minimal_library
         research_log_process

@@ -229,6 +229,16 @@ pub(crate) const SAMPLES: &[Sample] = &[
         cannot: greeter_in_shell,
     },
     Sample {
+        name: "mcp_server",
+        kind: "mcp",
+        files: &[From::Built("fake-mcp")],
+        keys: "command = [\"bin/fake-mcp\"]",
+        grants: "",
+        probe: Probe { command: "echo", args: "{}", answer: Answer::Has("content") },
+        many: MANY,
+        cannot: mcp_server,
+    },
+    Sample {
         name: "minimal_process",
         kind: "process",
         files: &[From::Built("test-minimal")],
@@ -387,6 +397,14 @@ fn jq_with_whole_messages(ability: Ability) -> Option<&'static str> {
 fn greeter_in_shell(ability: Ability) -> Option<&'static str> {
     match ability {
         Ability::OneAtATime => echoing_filter(ability),
+        _ => commands_of_its_own(ability),
+    }
+}
+
+/// A server with tools of its own.
+fn mcp_server(ability: Ability) -> Option<&'static str> {
+    match ability {
+        Ability::OneAtATime => Some("an MCP server takes several calls at once"),
         _ => commands_of_its_own(ability),
     }
 }

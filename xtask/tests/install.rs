@@ -12,7 +12,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-const PROGRAMS: [&str; 12] = [
+const PROGRAMS: [&str; 14] = [
     "bulkhead",
     "bulkhead-new",
     "bulkhead-test-host",
@@ -21,8 +21,10 @@ const PROGRAMS: [&str; 12] = [
     "bulkhead-dev",
     "bulkhead-bench",
     "bulkhead-chaos",
+    "bulkhead-mcp",
     "module-runtime",
     "module-runtime-wasm",
+    "module-runtime-mcp",
     "research-log",
     "misbehave",
 ];
@@ -153,7 +155,7 @@ fn a_second_installation_replaces_programs_that_run_and_keeps_a_manifest_that_wa
     let mut prefix = Prefix::new();
     let said = prefix.installed(&real_programs(&prefix.world, false), &[]);
     let all = "bulkhead, bulkhead-new, bulkhead-test-host, bulkhead-check, bulkhead-simulate, bulkhead-dev, \
-               bulkhead-bench, bulkhead-chaos, module-runtime, module-runtime-wasm";
+               bulkhead-bench, bulkhead-chaos, bulkhead-mcp, module-runtime, module-runtime-wasm, module-runtime-mcp";
     assert!(said.contains(&format!("{all} (new)")), "{said}");
     assert!(said.contains(&format!("bulkhead run --modules {} &", prefix.modules().display())), "{said}");
     assert!(prefix.at("share/man/man1/bulkhead-call.1").is_file());

@@ -216,6 +216,14 @@ impl Connection {
         self.handle.shared.closing.cancel();
     }
 
+    /// Ends the connection as soon as everything that waits to be sent is sent, such as the answers of a module. Its
+    /// requests that have no answer get none.
+    pub async fn finish(&self) {
+        self.handle.shared.table().close_when_sent();
+        self.handle.shared.to_send.notify_one();
+        self.closed().await;
+    }
+
     /// Returns when the connection has ended for good, with all requests in flight.
     pub async fn closed(&self) {
         self.handle.tasks.wait().await;

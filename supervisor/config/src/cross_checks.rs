@@ -4,7 +4,7 @@
 use crate::candidate::Candidate;
 use crate::document::describe;
 use crate::environment::{Environment, check_socket, problem};
-use crate::keys::FILTER_CPU_TIME;
+use crate::keys::CHILD_CPU_TIME;
 use crate::kind::DATA_DIR;
 use crate::layer1::sorted;
 use crate::read::Positions;
@@ -71,11 +71,14 @@ impl Draft<ModuleConfig> {
         match &self.config.kind {
             ModuleKind::Wasm { wasi, .. } => self.check_folders(wasi, problems),
             // In a file it is refused at reading; a program can set it for any kind.
-            ModuleKind::Filter { .. } if self.config.resources.cpu_time_limit.is_some() => {
-                let message = format!("resources.cpu_time_limit: {FILTER_CPU_TIME}");
+            ModuleKind::Filter { .. } | ModuleKind::Mcp { .. } if self.config.resources.cpu_time_limit.is_some() => {
+                let message = format!("resources.cpu_time_limit: {CHILD_CPU_TIME}");
                 problems.push(self.problem(&["resources.cpu_time_limit"], &message));
             }
-            ModuleKind::Process { .. } | ModuleKind::Native { .. } | ModuleKind::Filter { .. } => {}
+            ModuleKind::Process { .. }
+            | ModuleKind::Native { .. }
+            | ModuleKind::Filter { .. }
+            | ModuleKind::Mcp { .. } => {}
         }
     }
 
@@ -83,6 +86,7 @@ impl Draft<ModuleConfig> {
     fn check_texts(&self, environment: &Environment, problems: &mut Vec<Problem>) {
         let (ModuleKind::Process { program: file, .. }
         | ModuleKind::Filter { program: file, .. }
+        | ModuleKind::Mcp { program: file, .. }
         | ModuleKind::Native { library: file, .. }
         | ModuleKind::Wasm { module: file, .. }) = &self.config.kind;
         // A path in a folder that was reported already adds nothing.

@@ -65,6 +65,20 @@ impl ModuleConfig {
         check_words(name, &command)?;
         built(name, ModuleKind::Filter { command, program: PathBuf::new(), per_message: false, line: Line::default() })
     }
+
+    /// An MCP server over its standard input and output. Its first word is found as in a manifest.
+    ///
+    /// # Errors
+    /// When the name is none, or the command is missing or cannot be run.
+    pub fn mcp<I>(name: &str, command: I) -> Result<ModuleConfig, Problems>
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        let command: Vec<String> = command.into_iter().map(Into::into).collect();
+        check_words(name, &command)?;
+        built(name, ModuleKind::Mcp { command, program: PathBuf::new() })
+    }
 }
 
 fn absolute(path: &Path) -> PathBuf {

@@ -40,28 +40,40 @@ pub(crate) const MODULE_KEYS: &[Key<ModuleConfig>] = &[
     key("module.version", MayNot, |m| Slot::Text(&mut m.version)),
     key("module.type", MayNot, |m| Slot::Choice(&mut m.kind)),
     of_kind("module.command", MayNot, |m| match &mut m.kind {
-        ModuleKind::Process { command, .. } | ModuleKind::Filter { command, .. } => Some(Slot::Command(command)),
+        ModuleKind::Process { command, .. } | ModuleKind::Filter { command, .. } | ModuleKind::Mcp { command, .. } => {
+            Some(Slot::Command(command))
+        }
         ModuleKind::Native { .. } | ModuleKind::Wasm { .. } => None,
     }),
     of_kind("module.transport", MayNot, |m| match &mut m.kind {
         ModuleKind::Process { transport, .. } => Some(Slot::Choice(transport)),
-        ModuleKind::Native { .. } | ModuleKind::Wasm { .. } | ModuleKind::Filter { .. } => None,
+        ModuleKind::Native { .. } | ModuleKind::Wasm { .. } | ModuleKind::Filter { .. } | ModuleKind::Mcp { .. } => {
+            None
+        }
     }),
     of_kind("module.library", MayNot, |m| match &mut m.kind {
         ModuleKind::Native { library, .. } => Some(Slot::Path(library)),
-        ModuleKind::Process { .. } | ModuleKind::Wasm { .. } | ModuleKind::Filter { .. } => None,
+        ModuleKind::Process { .. } | ModuleKind::Wasm { .. } | ModuleKind::Filter { .. } | ModuleKind::Mcp { .. } => {
+            None
+        }
     }),
     of_kind("module.wasm", MayNot, |m| match &mut m.kind {
         ModuleKind::Wasm { module, .. } => Some(Slot::Path(module)),
-        ModuleKind::Process { .. } | ModuleKind::Native { .. } | ModuleKind::Filter { .. } => None,
+        ModuleKind::Process { .. } | ModuleKind::Native { .. } | ModuleKind::Filter { .. } | ModuleKind::Mcp { .. } => {
+            None
+        }
     }),
     of_kind("module.per_message", MayNot, |m| match &mut m.kind {
         ModuleKind::Filter { per_message, .. } => Some(Slot::Switch(per_message)),
-        ModuleKind::Process { .. } | ModuleKind::Native { .. } | ModuleKind::Wasm { .. } => None,
+        ModuleKind::Process { .. } | ModuleKind::Native { .. } | ModuleKind::Wasm { .. } | ModuleKind::Mcp { .. } => {
+            None
+        }
     }),
     of_kind("module.line", MayNot, |m| match &mut m.kind {
         ModuleKind::Filter { line, .. } => Some(Slot::Choice(line)),
-        ModuleKind::Process { .. } | ModuleKind::Native { .. } | ModuleKind::Wasm { .. } => None,
+        ModuleKind::Process { .. } | ModuleKind::Native { .. } | ModuleKind::Wasm { .. } | ModuleKind::Mcp { .. } => {
+            None
+        }
     }),
     key("module.requires", MayNot, |m| Slot::Names(&mut m.requires)),
     key("module.spares", Replaces, |m| Slot::Count(&mut m.spares, 0..=16)),
@@ -82,7 +94,7 @@ pub(crate) const MODULE_KEYS: &[Key<ModuleConfig>] = &[
         ModuleKind::Process { on_panic, .. }
         | ModuleKind::Native { on_panic, .. }
         | ModuleKind::Wasm { on_panic, .. } => Some(Slot::Choice(on_panic)),
-        ModuleKind::Filter { .. } => None,
+        ModuleKind::Filter { .. } | ModuleKind::Mcp { .. } => None,
     }),
     key("limits.queue", Replaces, |m| Slot::Count(&mut m.limits.queue, 1..=1_000_000)),
     key("limits.queue_bytes_max", Replaces, |m| Slot::Size(&mut m.limits.queue_bytes_max, 64 * KIB..=2 * GIB)),
@@ -92,7 +104,9 @@ pub(crate) const MODULE_KEYS: &[Key<ModuleConfig>] = &[
     key("limits.start_timeout", Replaces, |m| Slot::Time(&mut m.limits.start_timeout, ms(10, HOUR))),
     of_kind("limits.compile_timeout", Replaces, |m| match &mut m.kind {
         ModuleKind::Wasm { compile_timeout, .. } => Some(Slot::Time(compile_timeout, ms(10, HOUR))),
-        ModuleKind::Process { .. } | ModuleKind::Native { .. } | ModuleKind::Filter { .. } => None,
+        ModuleKind::Process { .. } | ModuleKind::Native { .. } | ModuleKind::Filter { .. } | ModuleKind::Mcp { .. } => {
+            None
+        }
     }),
     key("limits.stop_timeout", Replaces, |m| Slot::Time(&mut m.limits.stop_timeout, ms(0, HOUR))),
     key("limits.term_timeout", Replaces, |m| Slot::Time(&mut m.limits.term_timeout, ms(0, HOUR))),
@@ -121,11 +135,13 @@ pub(crate) const MODULE_KEYS: &[Key<ModuleConfig>] = &[
         ModuleKind::Process { .. } | ModuleKind::Native { .. } | ModuleKind::Wasm { .. } => {
             Some(Slot::OptionalTime(&mut m.resources.cpu_time_limit, ms(1, HOUR)))
         }
-        ModuleKind::Filter { .. } => None,
+        ModuleKind::Filter { .. } | ModuleKind::Mcp { .. } => None,
     }),
     of_kind("resources.on_limit", Replaces, |m| match &mut m.kind {
         ModuleKind::Wasm { on_limit, .. } => Some(Slot::Choice(on_limit)),
-        ModuleKind::Process { .. } | ModuleKind::Native { .. } | ModuleKind::Filter { .. } => None,
+        ModuleKind::Process { .. } | ModuleKind::Native { .. } | ModuleKind::Filter { .. } | ModuleKind::Mcp { .. } => {
+            None
+        }
     }),
     of_kind("wasi.data_dir", Narrows, |m| wasi(m).map(|wasi| Slot::Switch(&mut wasi.data_dir))),
     of_kind("wasi.read", Narrows, |m| wasi(m).map(|wasi| Slot::Folders(&mut wasi.read))),
@@ -187,8 +203,8 @@ pub(crate) const HOST_KEYS: &[Key<HostConfig>] = &[
     key("layer1.search", Replaces, |h| Slot::Searches(&mut h.layer1.declared.search)),
 ];
 
-/// Why a filter has no limit of processor time.
-pub(crate) const FILTER_CPU_TIME: &str = "the command of a filter runs in processes of its own, whose time cannot be \
+/// Why a filter and an MCP server have no limit of processor time.
+pub(crate) const CHILD_CPU_TIME: &str = "the command of a filter or an MCP server runs in processes of its own, whose time cannot be \
     assigned to one message; remove it, a message that takes too long is ended at its deadline \
     (limits.deadline_default)";
 
@@ -202,7 +218,7 @@ pub(crate) const UNFIT_KEYS: &[(&str, &str)] = &[
     ),
     (
         "module.command",
-        "only a module of type \"process\" or \"filter\" is a command; remove it, or write another type",
+        "only a module of type \"process\", \"filter\" or \"mcp\" is a command; remove it, or write another type",
     ),
     ("module.transport", "only a module of type \"process\" speaks to the host itself and can choose how; remove it"),
     ("module.library", "only a module of type \"native\" is a library; remove it, or write type = \"native\""),
@@ -211,13 +227,13 @@ pub(crate) const UNFIT_KEYS: &[(&str, &str)] = &[
     ("module.line", "only a module of type \"filter\" has it; remove it"),
     (
         "restart.on_panic",
-        "a filter has no handler that could panic, and what follows its end is said by restart.policy; remove it",
+        "a filter and an MCP server have no handler that could panic, and what follows their end is said by restart.policy; remove it",
     ),
     (
         "limits.compile_timeout",
         "only a module of type \"wasm\" is compiled when it starts, any other has start_timeout alone; remove it",
     ),
-    ("resources.cpu_time_limit", FILTER_CPU_TIME),
+    ("resources.cpu_time_limit", CHILD_CPU_TIME),
     (
         "resources.on_limit",
         "only a module of type \"wasm\" can go on after it passed a limit, the process of any other ends; remove it",
@@ -231,7 +247,9 @@ pub(crate) const UNFIT_KEYS: &[(&str, &str)] = &[
 fn wasi(module: &mut ModuleConfig) -> Option<&mut Wasi> {
     match &mut module.kind {
         ModuleKind::Wasm { wasi, .. } => Some(wasi),
-        ModuleKind::Process { .. } | ModuleKind::Native { .. } | ModuleKind::Filter { .. } => None,
+        ModuleKind::Process { .. } | ModuleKind::Native { .. } | ModuleKind::Filter { .. } | ModuleKind::Mcp { .. } => {
+            None
+        }
     }
 }
 
@@ -340,7 +358,10 @@ mod tests {
     fn modules() -> Vec<(&'static str, ModuleConfig)> {
         let module = |name| {
             let mut kind = ModuleKind::of_name(name).unwrap();
-            if let ModuleKind::Process { command, .. } | ModuleKind::Filter { command, .. } = &mut kind {
+            if let ModuleKind::Process { command, .. }
+            | ModuleKind::Filter { command, .. }
+            | ModuleKind::Mcp { command, .. } = &mut kind
+            {
                 command.push("a".into());
             }
             (name, ModuleConfig::with_defaults(ModuleName::new("a").unwrap(), PathBuf::new(), kind))

@@ -49,6 +49,13 @@ pub enum ModuleKind {
         /// What a line holds (args).
         line: Line,
     },
+    /// An MCP server over its standard input and output.
+    Mcp {
+        /// The command and its arguments, as they were written; never empty.
+        command: Vec<String>,
+        /// The file that the command's first word means: absolute, found and executable when it was loaded.
+        program: PathBuf,
+    },
 }
 
 /// How the frames of a module travel.
@@ -108,7 +115,7 @@ pub(crate) const DATA_DIR: &str = "/data";
 
 impl ModuleKind {
     /// The names of all kinds, in the order of the documentation.
-    pub(crate) const NAMES: [&str; 4] = ["process", "native", "wasm", "filter"];
+    pub(crate) const NAMES: [&str; 5] = ["process", "native", "wasm", "filter", "mcp"];
 
     /// The kind of this name with its defaults, and with nothing where there is no default.
     pub(crate) fn of_name(name: &str) -> Option<ModuleKind> {
@@ -122,6 +129,7 @@ impl ModuleKind {
                 ModuleKind::Wasm { module: PathBuf::new(), on_panic, on_limit, wasi, compile_timeout }
             }
             "filter" => ModuleKind::Filter { command, program, per_message: false, line: Line::default() },
+            "mcp" => ModuleKind::Mcp { command, program },
             _ => return None,
         })
     }
@@ -133,13 +141,16 @@ impl ModuleKind {
             ModuleKind::Native { .. } => "native",
             ModuleKind::Wasm { .. } => "wasm",
             ModuleKind::Filter { .. } => "filter",
+            ModuleKind::Mcp { .. } => "mcp",
         }
     }
 
     /// The program of a kind that is a command.
     pub fn program(&self) -> Option<&Path> {
         match self {
-            ModuleKind::Process { program, .. } | ModuleKind::Filter { program, .. } => Some(program),
+            ModuleKind::Process { program, .. }
+            | ModuleKind::Filter { program, .. }
+            | ModuleKind::Mcp { program, .. } => Some(program),
             ModuleKind::Native { .. } | ModuleKind::Wasm { .. } => None,
         }
     }
@@ -148,24 +159,27 @@ impl ModuleKind {
     pub fn transport(&self) -> Transport {
         match self {
             ModuleKind::Process { transport, .. } => *transport,
-            ModuleKind::Native { .. } | ModuleKind::Wasm { .. } | ModuleKind::Filter { .. } => Transport::Socket,
+            ModuleKind::Native { .. }
+            | ModuleKind::Wasm { .. }
+            | ModuleKind::Filter { .. }
+            | ModuleKind::Mcp { .. } => Transport::Socket,
         }
     }
 
-    /// What follows a panic in a handler; a filter has none.
+    /// What follows a panic in a handler; a filter and an MCP server have none.
     pub fn on_panic(&self) -> OnPanic {
         match self {
             ModuleKind::Process { on_panic, .. }
             | ModuleKind::Native { on_panic, .. }
             | ModuleKind::Wasm { on_panic, .. } => *on_panic,
-            ModuleKind::Filter { .. } => OnPanic::default(),
+            ModuleKind::Filter { .. } | ModuleKind::Mcp { .. } => OnPanic::default(),
         }
     }
 
     /// The key that a module of this kind requires, and its value.
     pub(crate) fn required(&self) -> (&'static str, &'static str) {
         match self {
-            ModuleKind::Process { .. } | ModuleKind::Filter { .. } => {
+            ModuleKind::Process { .. } | ModuleKind::Filter { .. } | ModuleKind::Mcp { .. } => {
                 ("module.command", "the command and its arguments")
             }
             ModuleKind::Native { .. } => ("module.library", "the path of a shared library"),

@@ -44,7 +44,9 @@ impl ModuleConfig {
     fn passed_to_process(&self, environment: &Environment) -> Vec<(String, usize)> {
         let length = |text: &str| Value::from(text).to_string().len() + AROUND_BYTES;
         let words = match &self.kind {
-            ModuleKind::Process { command, .. } | ModuleKind::Filter { command, .. } => command.as_slice(),
+            ModuleKind::Process { command, .. }
+            | ModuleKind::Filter { command, .. }
+            | ModuleKind::Mcp { command, .. } => command.as_slice(),
             ModuleKind::Native { .. } | ModuleKind::Wasm { .. } => &[],
         };
         let mut parts: Vec<(String, usize)> =

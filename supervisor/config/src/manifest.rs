@@ -135,7 +135,9 @@ pub(crate) fn find_files(
     let folder = &draft.config.folder;
     let shown = |path: &Path, reason: String| format!("{}: {reason}", environment.shown(path).display());
     let found = match &mut draft.config.kind {
-        ModuleKind::Process { command, program, .. } | ModuleKind::Filter { command, program, .. } => {
+        ModuleKind::Process { command, program, .. }
+        | ModuleKind::Filter { command, program, .. }
+        | ModuleKind::Mcp { command, program } => {
             let Some(word) = command.first().filter(|word| !word.is_empty()) else { return false };
             program::find(word, folder, environment).map(|path| *program = path)
         }
@@ -155,9 +157,9 @@ impl Draft<ModuleConfig> {
     pub(crate) fn check_trust(&self, environment: &Environment, problems: &mut Vec<Problem>) {
         let (folder, trusted) = (&*self.config.folder, &*environment.trusted_users);
         let checked = match &self.config.kind {
-            ModuleKind::Process { command, program, .. } | ModuleKind::Filter { command, program, .. } => {
-                check_command(program, command, folder, trusted)
-            }
+            ModuleKind::Process { command, program, .. }
+            | ModuleKind::Filter { command, program, .. }
+            | ModuleKind::Mcp { command, program } => check_command(program, command, folder, trusted),
             ModuleKind::Native { library: path, .. } | ModuleKind::Wasm { module: path, .. } => {
                 check_trust(path, whose(path, folder), trusted).map_err(|error| error.to_string())
             }

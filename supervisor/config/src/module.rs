@@ -218,9 +218,10 @@ impl ModuleConfig {
     pub fn environment(&self, inherited: impl Fn(&str) -> Option<OsString>) -> Vec<(OsString, OsString)> {
         match self.kind {
             ModuleKind::Wasm { .. } => Vec::new(),
-            ModuleKind::Process { .. } | ModuleKind::Native { .. } | ModuleKind::Filter { .. } => {
-                self.variables(INHERITED_ENVIRONMENT, inherited)
-            }
+            ModuleKind::Process { .. }
+            | ModuleKind::Native { .. }
+            | ModuleKind::Filter { .. }
+            | ModuleKind::Mcp { .. } => self.variables(INHERITED_ENVIRONMENT, inherited),
         }
     }
 
@@ -229,7 +230,10 @@ impl ModuleConfig {
     pub fn guest_environment(&self, inherited: impl Fn(&str) -> Option<OsString>) -> Vec<(OsString, OsString)> {
         match self.kind {
             ModuleKind::Wasm { .. } => self.variables(&[], inherited),
-            ModuleKind::Process { .. } | ModuleKind::Native { .. } | ModuleKind::Filter { .. } => Vec::new(),
+            ModuleKind::Process { .. }
+            | ModuleKind::Native { .. }
+            | ModuleKind::Filter { .. }
+            | ModuleKind::Mcp { .. } => Vec::new(),
         }
     }
 

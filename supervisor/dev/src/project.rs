@@ -69,7 +69,7 @@ impl Project {
 
 fn default_build(folder: &Path, kind: &ModuleKind) -> Option<Vec<String>> {
     let runs = match kind {
-        ModuleKind::Process { command, .. } | ModuleKind::Filter { command, .. } => {
+        ModuleKind::Process { command, .. } | ModuleKind::Filter { command, .. } | ModuleKind::Mcp { command, .. } => {
             command.first().filter(|word| word.contains('/')).map(PathBuf::from)
         }
         ModuleKind::Native { library, .. } => library.strip_prefix(folder).ok().map(Path::to_owned),

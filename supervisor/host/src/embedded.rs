@@ -44,7 +44,8 @@ pub type Reloader = Box<dyn Fn() -> Result<Loaded, Problems> + Send + Sync>;
 pub struct Options {
     /// The `module-runtime` program; without one it is what `$BULKHEAD_RUNTIME` names, or is looked for
     /// beside the running program. `module-runtime-wasm`, which only WebAssembly needs, is what
-    /// `$BULKHEAD_WASM_RUNTIME` names, or is looked for beside `module-runtime`.
+    /// `$BULKHEAD_WASM_RUNTIME` names, or is looked for beside `module-runtime`; likewise `module-runtime-mcp`, which
+    /// only MCP servers need, and `$BULKHEAD_MCP_RUNTIME`.
     pub runtime: Option<PathBuf>,
     /// Whether to listen on the configuration's control socket.
     pub listen: bool,

@@ -158,9 +158,10 @@ pub(crate) fn spawn(
         memory_bytes_max: match config.kind {
             // Its memory is bounded inside the process, which needs more than that for itself.
             ModuleKind::Wasm { .. } => None,
-            ModuleKind::Process { .. } | ModuleKind::Native { .. } | ModuleKind::Filter { .. } => {
-                config.resources.memory_limit
-            }
+            ModuleKind::Process { .. }
+            | ModuleKind::Native { .. }
+            | ModuleKind::Filter { .. }
+            | ModuleKind::Mcp { .. } => config.resources.memory_limit,
         },
         core_bytes_max: config.resources.core_limit,
         oom_score: u16::try_from(config.resources.oom_score).unwrap_or(u16::MAX),
@@ -199,7 +200,9 @@ pub(crate) fn init(process: &Process, frame_bytes_max: usize, data_dir: &Path) -
 fn cpu_time_max(kind: &ModuleKind, limit: Duration) -> Duration {
     match kind {
         ModuleKind::Wasm { .. } => 2 * limit + Duration::from_millis(100),
-        ModuleKind::Process { .. } | ModuleKind::Native { .. } | ModuleKind::Filter { .. } => limit,
+        ModuleKind::Process { .. } | ModuleKind::Native { .. } | ModuleKind::Filter { .. } | ModuleKind::Mcp { .. } => {
+            limit
+        }
     }
 }
 

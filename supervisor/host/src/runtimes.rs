@@ -15,6 +15,13 @@ const RUNTIME: &str = "module-runtime";
 /// The program that runs WebAssembly.
 const WASM_RUNTIME: &str = "module-runtime-wasm";
 
+/// The program that runs MCP servers.
+const MCP_RUNTIME: &str = "module-runtime-mcp";
+
+/// The variables of the environment that name other places of the last two.
+const WASM_VARIABLE: &str = "BULKHEAD_WASM_RUNTIME";
+const MCP_VARIABLE: &str = "BULKHEAD_MCP_RUNTIME";
+
 /// The paths of the programs.
 #[derive(Clone, Debug)]
 pub(crate) struct Runtimes {
@@ -22,6 +29,8 @@ pub(crate) struct Runtimes {
     pub(crate) runtime: PathBuf,
     /// `module-runtime-wasm`, absolute; it need not be there while no module is WebAssembly.
     wasm: PathBuf,
+    /// `module-runtime-mcp`, absolute; it need not be there while no module is an MCP server.
+    mcp: PathBuf,
     /// Users whose programs may be run as well.
     trusted_users: Vec<u32>,
 }
@@ -49,22 +58,28 @@ pub enum RuntimeError {
         "expected the program {RUNTIME} at {}; build it, or name another place with $BULKHEAD_RUNTIME", .0.display()
     )]
     Missing(PathBuf),
-    /// A module is WebAssembly, and the program that runs it is not where it is looked for.
+    /// A module is WebAssembly or an MCP server, and the program that runs it is not where it is looked for.
     #[error(
-        "module {module} is of type \"wasm\" and needs the program {WASM_RUNTIME}: expected it at {}; build or install \
-         it, or name another place with $BULKHEAD_WASM_RUNTIME",
+        "module {module} is of type \"{kind}\" and needs the program {program}: expected it at {}; build or install \
+         it, or name another place with ${variable}",
         .path.display()
     )]
-    WasmMissing {
+    OfKindMissing {
         /// The first such module.
         module: String,
+        /// Its kind.
+        kind: &'static str,
+        /// The name of the program.
+        program: &'static str,
+        /// The variable that names another place.
+        variable: &'static str,
         /// Where the program is looked for.
         path: PathBuf,
     },
     /// A program of this name is at a path that no argument can carry.
     #[error(
         "expected the program {} at a path in UTF-8, found {}; put it elsewhere, or name another place with \
-         $BULKHEAD_RUNTIME or $BULKHEAD_WASM_RUNTIME",
+         $BULKHEAD_RUNTIME, $BULKHEAD_WASM_RUNTIME or $BULKHEAD_MCP_RUNTIME",
         .0, .1.display()
     )]
     NotText(&'static str, PathBuf),
@@ -79,7 +94,7 @@ pub enum RuntimeError {
 impl Runtimes {
     /// Finds the programs: `given` or what `$BULKHEAD_RUNTIME` names or `module-runtime` beside the
     /// running program, and what `$BULKHEAD_WASM_RUNTIME` names or `module-runtime-wasm` beside the
-    /// other.
+    /// other; likewise `$BULKHEAD_MCP_RUNTIME` and `module-runtime-mcp`.
     pub(crate) fn find(given: Option<PathBuf>, trusted_users: &[u32]) -> Result<Runtimes, RuntimeError> {
         let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
         let runtime = match given.or_else(|| variable("BULKHEAD_RUNTIME")) {
@@ -94,21 +109,38 @@ impl Runtimes {
             return Err(RuntimeError::Missing(runtime));
         }
         check_trust_beside(&std::env::current_exe()?, &runtime, trusted_users)?;
-        let wasm = variable("BULKHEAD_WASM_RUNTIME").unwrap_or_else(|| runtime.with_file_name(WASM_RUNTIME));
-        Ok(Runtimes { runtime, wasm: std::path::absolute(wasm)?, trusted_users: trusted_users.to_vec() })
+        let beside = |name: &str, program: &str| {
+            std::path::absolute(variable(name).unwrap_or_else(|| runtime.with_file_name(program)))
+        };
+        let (wasm, mcp) = (beside(WASM_VARIABLE, WASM_RUNTIME)?, beside(MCP_VARIABLE, MCP_RUNTIME)?);
+        Ok(Runtimes { runtime, wasm, mcp, trusted_users: trusted_users.to_vec() })
     }
 
     /// Whether there is a program for each of `modules`.
     pub(crate) fn check(&self, modules: &[ModuleConfig]) -> Result<(), RuntimeError> {
         let is_wasm = |module: &&ModuleConfig| matches!(module.kind, ModuleKind::Wasm { .. });
-        match modules.iter().find(is_wasm) {
-            Some(module) if !self.wasm.is_file() => {
-                Err(RuntimeError::WasmMissing { module: module.name.to_string(), path: self.wasm.clone() })
-            }
-            Some(_) if self.wasm.to_str().is_none() => Err(RuntimeError::NotText(WASM_RUNTIME, self.wasm.clone())),
-            Some(_) => check_trust_beside(&std::env::current_exe()?, &self.wasm, &self.trusted_users),
-            None => Ok(()),
+        let is_mcp = |module: &&ModuleConfig| matches!(module.kind, ModuleKind::Mcp { .. });
+        self.check_for(modules.iter().find(is_wasm), &self.wasm, WASM_RUNTIME, WASM_VARIABLE)?;
+        self.check_for(modules.iter().find(is_mcp), &self.mcp, MCP_RUNTIME, MCP_VARIABLE)
+    }
+
+    /// Whether a program that only some modules need is there, if there is such a module.
+    fn check_for(
+        &self,
+        module: Option<&ModuleConfig>,
+        path: &Path,
+        program: &'static str,
+        variable: &'static str,
+    ) -> Result<(), RuntimeError> {
+        let Some(module) = module else { return Ok(()) };
+        if !path.is_file() {
+            let (module, kind, path) = (module.name.to_string(), module.kind.name(), path.to_owned());
+            return Err(RuntimeError::OfKindMissing { module, kind, program, variable, path });
         }
+        if path.to_str().is_none() {
+            return Err(RuntimeError::NotText(program, path.to_owned()));
+        }
+        check_trust_beside(&std::env::current_exe()?, path, &self.trusted_users)
     }
 
     /// Sets aside the modules for which there is no program.
@@ -134,6 +166,11 @@ impl Runtimes {
                 let mut argv = vec![text(&self.runtime), "filter".into(), "--line".into(), line.into()];
                 argv.extend(per_message.then(|| "--per-message".into()));
                 argv.extend(["--".into(), text(program)]);
+                argv.extend(command.iter().skip(1).cloned());
+                argv
+            }
+            ModuleKind::Mcp { command, program } => {
+                let mut argv = vec![text(&self.mcp), "run".into(), "--".into(), text(program)];
                 argv.extend(command.iter().skip(1).cloned());
                 argv
             }
@@ -200,6 +237,7 @@ mod tests {
         Runtimes {
             runtime: "/x/module-runtime".into(),
             wasm: "/x/module-runtime-wasm".into(),
+            mcp: "/x/module-runtime-mcp".into(),
             trusted_users: Vec::new(),
         }
     }
@@ -239,6 +277,9 @@ mod tests {
         assert_eq!(found, "/x/module-runtime filter --line args -- /bin/jq -c --per-message");
         let found = command_line(&filter(true, Line::Message));
         assert_eq!(found, "/x/module-runtime filter --line message --per-message -- /bin/jq -c --per-message");
+        let command = ["server", "--", "run"].map(str::to_owned).into();
+        let mcp = config(ModuleKind::Mcp { command, program: "/bin/server".into() });
+        assert_eq!(command_line(&mcp), "/x/module-runtime-mcp run -- /bin/server -- run");
     }
 
     #[test]
@@ -260,9 +301,14 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_program_for_webassembly_matters_only_to_webassembly() {
+    fn a_missing_program_of_a_kind_matters_only_to_that_kind() {
         let process = ModuleConfig::process("a", ["/bin/sh"]).unwrap();
         assert!(runtimes().check(std::slice::from_ref(&process)).is_ok());
+        let mcp = config(ModuleKind::Mcp { command: vec!["a".into()], program: "/bin/a".into() });
+        let error = runtimes().check(&[process.clone(), mcp]).unwrap_err().to_string();
+        let expected = "module a is of type \"mcp\" and needs the program module-runtime-mcp: expected it at \
+            /x/module-runtime-mcp; build or install it, or name another place with $BULKHEAD_MCP_RUNTIME";
+        assert_eq!(error, expected);
         let error = runtimes().check(&[process, wasm(Wasi::default(), OnLimit::Restart)]).unwrap_err().to_string();
         let expected = "module a is of type \"wasm\" and needs the program module-runtime-wasm: expected it at \
             /x/module-runtime-wasm; build or install it, or name another place with $BULKHEAD_WASM_RUNTIME";

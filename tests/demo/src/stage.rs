@@ -181,7 +181,9 @@ impl Stage {
     fn bulkhead(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(self.programs.join("bulkhead"));
         command.args(arguments).env("BULKHEAD_SOCKET", self.folder.join("s"));
-        for variable in ["BULKHEAD_CONFIG", "BULKHEAD_RUNTIME", "BULKHEAD_WASM_RUNTIME", "NOTIFY_SOCKET"] {
+        for variable in
+            ["BULKHEAD_CONFIG", "BULKHEAD_RUNTIME", "BULKHEAD_WASM_RUNTIME", "BULKHEAD_MCP_RUNTIME", "NOTIFY_SOCKET"]
+        {
             command.env_remove(variable);
         }
         command

@@ -14,7 +14,7 @@ use std::process::Command;
 
 /// The packages to build. The last one has no program; it is here for the features of shared dependencies: after a
 /// build of the workspace, nothing is compiled anew.
-pub(crate) const PACKAGES: [&str; 12] = [
+pub(crate) const PACKAGES: [&str; 14] = [
     "bulkhead",
     "bulkhead-new",
     "bulkhead-test-host",
@@ -22,15 +22,17 @@ pub(crate) const PACKAGES: [&str; 12] = [
     "bulkhead-simulate",
     "bulkhead-dev",
     "bulkhead-load",
+    "bulkhead-mcp",
     "bulkhead-launcher",
     "bulkhead-wasm",
+    "bulkhead-mcp-runtime",
     "research-log",
     "misbehave",
     "bulkhead-client-async",
 ];
 
 /// What is in the folder of programs. `module-runtime` has to be beside `bulkhead`.
-pub(crate) const PROGRAMS: [&str; 10] = [
+pub(crate) const PROGRAMS: [&str; 12] = [
     "bulkhead",
     "bulkhead-new",
     "bulkhead-test-host",
@@ -39,12 +41,14 @@ pub(crate) const PROGRAMS: [&str; 10] = [
     "bulkhead-dev",
     "bulkhead-bench",
     "bulkhead-chaos",
+    "bulkhead-mcp",
     "module-runtime",
     "module-runtime-wasm",
+    "module-runtime-mcp",
 ];
 
 /// The programs beside `bulkhead` that are commands of it; each writes its own manual page and completions.
-const BESIDE: [&str; 7] = [
+const BESIDE: [&str; 8] = [
     "bulkhead-new",
     "bulkhead-test-host",
     "bulkhead-check",
@@ -52,6 +56,7 @@ const BESIDE: [&str; 7] = [
     "bulkhead-dev",
     "bulkhead-bench",
     "bulkhead-chaos",
+    "bulkhead-mcp",
 ];
 
 /// A sample module: a folder of the checkout, and its files that are installed.

@@ -158,7 +158,7 @@ impl Hosted<'_> {
         config.env.extend(guest);
         let transport = config.kind.transport();
         let on_panic = match &config.kind {
-            ModuleKind::Filter { .. } => OnPanic::default(),
+            ModuleKind::Filter { .. } | ModuleKind::Mcp { .. } => OnPanic::default(),
             kind => kind.on_panic(),
         };
         if let ModuleKind::Wasm { compile_timeout, .. } = &config.kind {
