@@ -55,14 +55,22 @@ fn a_client_that_leaves_too_much_unread_is_informed_with_whole_messages_before()
     world.module("bad", "misbehave", "").start();
     let mut operator = world.client();
     operator.wait_ready("bad");
+    // The module is busy until all that is greedily asked has come.
+    let mut first = world.client();
+    let asleep = first.send_command("bad", "sleep", json!({ "ms": 600_000 }));
+    let load = |operator: &mut Caller| {
+        let status = operator.status("bad");
+        status["in_flight"].as_u64().unwrap() + status["queue"].as_u64().unwrap()
+    };
+    until("it sleeps", || (load(&mut operator) == 1).then_some(()));
     let mut greedy = world.client();
     // A quarter of it and one frame are 17 MiB, and this is more.
     let ids: Vec<u64> =
         (0..30).map(|_| greedy.send_command("bad", "huge_answer", json!({ "bytes": 800_000 }))).collect();
-    until("it was let go", || {
-        let status = operator.status("bad");
-        (status["in_flight"] == 0 && status["queue"] == 0).then_some(())
-    });
+    until("all of it has come", || (load(&mut operator) == 31).then_some(()));
+    first.cancel(asleep).unwrap();
+    until("it was let go", || (load(&mut operator) == 0).then_some(()));
+    drop(first);
     let mut answered = 0;
     let refused = loop {
         match greedy.0.receive(Some(timeout())) {

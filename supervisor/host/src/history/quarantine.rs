@@ -6,7 +6,7 @@ use crate::{
     folder::Folder,
     records::{self, Found, Name, Number, Rest},
 };
-use bulkhead_protocol::{ErrorCode, Failure, Json, event::command_name, limits::NAME_BYTES_MAX};
+use bulkhead_protocol::{ErrorCode, Exit, Failure, Json, event::command_name, limits::NAME_BYTES_MAX};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -79,8 +79,7 @@ struct Members {
     delivery: Option<String>,
     crashes: Option<u64>,
     reason: Option<String>,
-    #[serde(default)]
-    exit: Json,
+    exit: Option<Exit>,
 }
 
 /// A record as it is listed.
@@ -105,7 +104,7 @@ enum What {
         delivery: Option<String>,
         crashes: Option<u64>,
         reason: Option<String>,
-        exit: Json,
+        exit: Option<Exit>,
     },
     /// It cannot be read.
     Unknown { reason: String },
