@@ -159,10 +159,15 @@ fn script_at(command: &[String], refused: &[&str]) -> Result<usize, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bulkhead_config::{ModuleConfig, OnPanic};
+    use bulkhead_config::OnPanic;
 
     fn process(words: &[&str]) -> ModuleKind {
-        ModuleConfig::process("m", words.to_vec()).unwrap().kind
+        ModuleKind::Process {
+            command: words.iter().map(|word| (*word).to_owned()).collect(),
+            program: "/bin/m".into(),
+            transport: Transport::Socket,
+            on_panic: OnPanic::default(),
+        }
     }
 
     fn planned(kind: &ModuleKind, own: &[&str], script: Option<&str>, there: &[&str]) -> Result<Debugging, String> {

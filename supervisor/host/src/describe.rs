@@ -18,7 +18,7 @@ use std::ops::Range;
 const COMPARED_MAX: usize = 500;
 
 /// Commands that a refusal lists.
-const LISTED_MAX: usize = 20;
+const LISTED_MAX: usize = 32;
 
 /// One command, as it is described.
 #[derive(Serialize)]
