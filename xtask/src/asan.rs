@@ -31,8 +31,8 @@ const PACKAGES: [(&str, &str); 6] = [
 /// When a test fails, or the sanitizer finds something.
 pub(crate) fn run(arguments: Arguments) -> Result<()> {
     let mut command = cargo(&["test", "--locked", "--lib", "--bins", "--no-fail-fast"]);
-    // It is here for the features of shared dependencies: after the tests of the workspace, none is compiled anew.
-    command.args(["--package", "bulkhead-client-async"]);
+    // They are here for the features of shared dependencies: after the tests of the workspace, none is compiled anew.
+    command.args(["--package", "bulkhead-client-async", "--package", "bulkhead-mcp"]);
     command.args(PACKAGES.iter().flat_map(|(package, _)| ["--package", package]));
     command.env("RUSTC_WORKSPACE_WRAPPER", wrapper()?);
     // A module that panicked is forgotten on purpose. valgrind finds leaks over the C border.
