@@ -44,6 +44,10 @@ fn the_message_of_a_crash_crashes_again_by_the_command_that_crashes_prints() {
     let shown = run(&world, &["crashes", "bad"]).out;
     let again = shown.lines().find_map(|line| line.trim().strip_prefix("again")).unwrap_or_else(|| panic!("{shown}"));
     assert_eq!(again.trim(), format!("bulkhead replay {}", name_of(&file)));
+    let socket = world.socket();
+    let named = run(&world, &["--socket", socket.to_str().unwrap(), "crashes", "bad"]).out;
+    let with_socket = format!("bulkhead --socket {} replay {}", socket.display(), name_of(&file));
+    assert!(named.contains(&with_socket), "expected {with_socket} in {named}");
     let words: Vec<&str> = again.split_whitespace().skip(1).collect();
     let done = run(&world, &words);
     assert_eq!((done.code, &*done.out), (Some(1), "same end: signal 11 (SIGSEGV)\n"), "{done:?}");

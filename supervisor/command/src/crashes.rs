@@ -7,6 +7,7 @@ use crate::output::{Output, complain, printable, with_schema};
 use crate::replay;
 use crate::session::Session;
 use crate::style::{Colour, Style};
+use bulkhead_command_line::shell_word;
 use bulkhead_protocol::Json;
 use serde::Deserialize;
 use std::fmt::Write;
@@ -26,13 +27,17 @@ pub(crate) struct Crashes {
 
 /// `bulkhead crashes`.
 pub(crate) fn show(socket: Option<PathBuf>, name: Option<&str>, limit: Option<u64>, json: bool) -> Result<Exit, Halt> {
+    let bulkhead = match &socket {
+        Some(named) => format!("bulkhead --socket {}", shell_word(&named.to_string_lossy())),
+        None => "bulkhead".to_owned(),
+    };
     let Crashes { crashes, older, remarks } = ask(&mut Session::open(socket)?, name, limit)?;
     let mut output = Output::default();
     for crash in &crashes {
         if json {
             output.json_line(&with_schema(crash.as_str()))?;
         } else {
-            output.line(&render(&crash.read().map_err(misunderstood)?, again(crash), Style::of_stdout()))?;
+            output.line(&render(&crash.read().map_err(misunderstood)?, again(&bulkhead, crash), Style::of_stdout()))?;
         }
     }
     if crashes.is_empty() && remarks.is_empty() && !json {
@@ -61,10 +66,10 @@ fn misunderstood(error: serde_json::Error) -> Halt {
     Halt::Failed(format!("the host's list of crashes is not understood: {error}"))
 }
 
-/// The command that sends its message again, of a record that has one.
-fn again(record: &Json) -> Option<String> {
+/// The command that sends its message again, of a record that has one, to the daemon that this command reaches.
+fn again(bulkhead: &str, record: &Json) -> Option<String> {
     replay::Record::read(record).ok()?;
-    Some(format!("bulkhead replay {}", replay::name_of(record)?))
+    Some(format!("{bulkhead} replay {}", replay::name_of(record)?))
 }
 
 #[derive(Default, Deserialize)]
@@ -176,8 +181,8 @@ misbehave  2026-11-22T10:00:00Z  earlier daemon
   again      bulkhead replay crash-1
 ";
         let record = Json::parse(json).unwrap();
-        assert_eq!(render(&record.read().unwrap(), again(&record), Style::Plain), expected);
+        assert_eq!(render(&record.read().unwrap(), again("bulkhead", &record), Style::Plain), expected);
         let empty = Json::parse(r#"{"module":"m","file":"/s/m-1.json","in_flight":[]}"#).unwrap();
-        assert_eq!(again(&empty), None, "there is nothing to send");
+        assert_eq!(again("bulkhead", &empty), None, "there is nothing to send");
     }
 }
