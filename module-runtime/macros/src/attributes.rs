@@ -35,11 +35,12 @@ impl Parse for ModuleOptions {
     }
 }
 
-/// `#[command(name = …, idempotent)]`.
+/// `#[command(name = …, idempotent, read_only)]`.
 #[derive(Default)]
 pub(crate) struct CommandOptions {
     pub(crate) name: Option<LitStr>,
     pub(crate) is_idempotent: bool,
+    pub(crate) is_read_only: bool,
 }
 
 impl CommandOptions {
@@ -60,7 +61,8 @@ impl Parse for CommandOptions {
             match option.to_string().as_str() {
                 "name" => options.name = Some(value(input)?),
                 "idempotent" => options.is_idempotent = true,
-                _ => return Err(unknown(&option, "`idempotent` or `name = \"…\"`")),
+                "read_only" => options.is_read_only = true,
+                _ => return Err(unknown(&option, "`idempotent`, `read_only` or `name = \"…\"`")),
             }
             comma(input)?;
         }

@@ -117,9 +117,9 @@ class Schema(unittest.TestCase):
             """
 
         examples = [{"args": {"n": 1}, "returns": None}]
-        entry = self.entry(do, idempotent=True, examples=examples)
+        entry = self.entry(do, idempotent=True, read_only=True, examples=examples)
         schema = {"type": "object", "properties": {}, "required": [], "additionalProperties": {"type": "integer"}}
-        expected = {"name": "do", "idempotent": True, "description": "Does it at once.", "args": schema}
+        expected = {"name": "do", "idempotent": True, "read_only": True, "description": "Does it at once.", "args": schema}
         self.assertEqual(entry, {**expected, "examples": examples})
 
     def test_a_hint_without_a_schema_is_refused_with_its_place(self) -> None:

@@ -66,7 +66,7 @@
 //!
 //! | attribute | of a method that |
 //! |---|---|
-//! | `#[command]`, `#[command(idempotent, name = "…")]` | does a command; its parameters are the arguments |
+//! | `#[command]`, `#[command(idempotent, read_only, name = "…")]` | does a command; its parameters are the arguments |
 //! | `#[example(args = {…}, returns = …, description = "…")]` | does a command, of which this is a call |
 //! | `#[query]`, `#[mutation]` | answers these; one parameter takes the payload |
 //! | `#[event("people.*")]` | is called for events; it may take `&str`, the name, and one parameter for the data |

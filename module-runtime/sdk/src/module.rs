@@ -134,6 +134,16 @@ impl Description {
         self.with(name, description, true)
     }
 
+    /// The command that was named last changes nothing. The host passes that on; `bulkhead mcp --read-only` shows only
+    /// such commands.
+    ///
+    /// # Panics
+    /// When no command was named before.
+    pub fn read_only(mut self) -> Description {
+        self.last_command().read_only = true;
+        self
+    }
+
     /// The JSON Schema (2020-12) of the arguments of the command that was named last: an object or a boolean.
     /// `bulkhead describe` and completions show it; the host checks no arguments by it. It and what
     /// [`Description::returns`] and [`Description::examples`] say have at most 64 KiB each, and 256 KiB
@@ -188,8 +198,11 @@ impl Description {
     }
 
     fn last_details(&mut self) -> &mut Details {
-        let command = self.commands.last_mut().expect("a command is named before it is described");
-        command.details.get_or_insert_default()
+        self.last_command().details.get_or_insert_default()
+    }
+
+    fn last_command(&mut self) -> &mut Command {
+        self.commands.last_mut().expect("a command is named before it is described")
     }
 
     pub(crate) fn ready(&self) -> Ready {
@@ -226,10 +239,11 @@ mod tests {
             .about("for tests")
             .command("bare", "")
             .idempotent("read", "reads")
+            .read_only()
             .args(json(r#"{"type": "object"}"#))
             .returns(json("true"))
             .examples(json(r#"[{"args":{}}]"#));
-        let expected = r#"{"name":"x","version":"1","description":"for tests","protocol":1,"commands":[{"name":"bare","idempotent":false},{"name":"read","idempotent":true,"description":"reads","args":{"type": "object"},"returns":true,"examples":[{"args":{}}]}],"features":[]}"#;
+        let expected = r#"{"name":"x","version":"1","description":"for tests","protocol":1,"commands":[{"name":"bare","idempotent":false},{"name":"read","idempotent":true,"read_only":true,"description":"reads","args":{"type": "object"},"returns":true,"examples":[{"args":{}}]}],"features":[]}"#;
         assert_eq!(Json::of(&description.ready()).as_str(), expected);
         assert!(description.metadata().as_str().contains(r#""args":{"type": "object"}"#));
     }

@@ -108,7 +108,7 @@ impl Stock {
         Ok(*shelf)
     }
 
-    #[command(idempotent)]
+    #[command(idempotent, read_only)]
     fn find(&self, #[arguments] Filter { zone, least, below }: Filter) -> Vec<String> {
         let is_it = |(item, count): &(&String, &u64)| {
             zone.as_ref().is_none_or(|zone| item.starts_with(zone))
@@ -207,6 +207,7 @@ fn a_module_describes_itself_with_what_stands_at_its_methods() {
         (&ready["commands"][1]["idempotent"], &ready["commands"][3]["idempotent"]),
         (&true.into(), &true.into())
     );
+    assert_eq!((ready["commands"][1].get("read_only"), &ready["commands"][3]["read_only"]), (None, &true.into()));
 }
 
 #[test]

@@ -32,10 +32,12 @@ export function isConcurrent({ declared }) {
     return [...commands, declared.query, declared.mutation].some((handler) => handler?.concurrent === true);
 }
 function entryOf(command, total) {
-    const { name, idempotent, description, args, returns, examples } = command;
+    const { name, idempotent, readOnly, description, args, returns, examples } = command;
     for (const example of examples ?? [])
         checkExample(command, example);
     const entry = { name, idempotent };
+    if (readOnly)
+        entry.read_only = true;
     if (description !== "")
         entry.description = description;
     entry.args = args.toJsonSchema();

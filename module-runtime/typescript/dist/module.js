@@ -42,6 +42,7 @@ export class Module {
             name,
             description: options.description ?? "",
             idempotent: options.idempotent ?? false,
+            readOnly: options.readOnly ?? false,
             concurrent: options.concurrent ?? false,
             args: options.args ?? t.object({}),
             returns: options.returns,

@@ -36,9 +36,10 @@ export function isConcurrent({ declared }: Module<Schema>): boolean {
 }
 
 function entryOf(command: Command, total: { bytes: number }): Record<string, unknown> {
-  const { name, idempotent, description, args, returns, examples } = command;
+  const { name, idempotent, readOnly, description, args, returns, examples } = command;
   for (const example of examples ?? []) checkExample(command, example);
   const entry: Record<string, unknown> = { name, idempotent };
+  if (readOnly) entry.read_only = true;
   if (description !== "") entry.description = description;
   entry.args = args.toJsonSchema();
   if (returns !== undefined) entry.returns = returns.toJsonSchema();

@@ -28,6 +28,8 @@ export interface CommandOptions<A extends Schema, R extends Schema> {
   description?: string;
   /** A promise: doing it twice is the same as doing it once. After a crash the host sends it again by itself. */
   idempotent?: boolean;
+  /** It changes nothing. `bulkhead mcp --read-only` shows only such commands. */
+  readOnly?: boolean;
   /**
    * It may be handled while other concurrent commands are. The host then cannot tell how far each of them got
    * when the process ends. A command without it begins when everything before it was answered, and is alone.
@@ -86,6 +88,7 @@ export interface Command {
   readonly name: string;
   readonly description: string;
   readonly idempotent: boolean;
+  readonly readOnly: boolean;
   readonly concurrent: boolean;
   readonly args: Schema;
   readonly returns: Schema | undefined;
@@ -134,6 +137,7 @@ export class Module<C extends Schema = Schema<Record<string, never>>> {
       name,
       description: options.description ?? "",
       idempotent: options.idempotent ?? false,
+      readOnly: options.readOnly ?? false,
       concurrent: options.concurrent ?? false,
       args: options.args ?? t.object({}),
       returns: options.returns,

@@ -30,7 +30,7 @@ contract("a module says of itself what was declared, with schemas and examples",
     examples: [{ args: { id: "a" }, returns: { left: 1 } }],
     run: () => ({ left: 1 }),
   });
-  app.command("look", { concurrent: true, run: () => null });
+  app.command("look", { concurrent: true, readOnly: true, run: () => null });
   const { description } = await Harness.start(app);
   assert.deepEqual(description, {
     name: "stock",
@@ -58,6 +58,7 @@ contract("a module says of itself what was declared, with schemas and examples",
       {
         name: "look",
         idempotent: false,
+        read_only: true,
         args: { type: "object", properties: {}, required: [], additionalProperties: false },
       },
     ],

@@ -34,6 +34,7 @@ pub(super) fn declared(options: &ModuleOptions, about: &str, handlers: &Handlers
 fn source(command: usize, name: &str, handler: &Handler) -> TokenStream {
     let Handler { about, parameters, output, examples, .. } = handler;
     let is_idempotent = matches!(&handler.role, Role::Command(options) if options.is_idempotent);
+    let is_read_only = matches!(&handler.role, Role::Command(options) if options.is_read_only);
     let takes = match whole(handler) {
         Some(parameter) => {
             let of = read_type(parameter);
@@ -72,6 +73,7 @@ fn source(command: usize, name: &str, handler: &Handler) -> TokenStream {
             name: #name,
             about: #about,
             is_idempotent: #is_idempotent,
+            is_read_only: #is_read_only,
             takes: ::bulkhead_module::described::TakesSource::#takes,
             returns: #returns,
             examples: ::std::vec![#(#examples),*],

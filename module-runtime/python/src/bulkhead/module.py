@@ -132,6 +132,7 @@ class Module:
         *,
         name: Optional[str] = None,
         idempotent: bool = False,
+        read_only: bool = False,
         concurrent: bool = False,
         examples: Optional[Sequence[Dict[str, Any]]] = None,
     ) -> Callable[[Function], Function]: ...
@@ -142,6 +143,7 @@ class Module:
         *,
         name: Optional[str] = None,
         idempotent: bool = False,
+        read_only: bool = False,
         concurrent: bool = False,
         examples: Optional[Sequence[Dict[str, Any]]] = None,
     ) -> Union[Function, Callable[[Function], Function]]:
@@ -152,12 +154,13 @@ class Module:
         are: ``def pass_on(ctx: Context, args: Raw, /)``. The docstring's first paragraph is the description.
 
         - ``idempotent``: doing it twice is the same as doing it once; after a crash the host does it again.
+        - ``read_only``: it changes nothing; ``bulkhead mcp --read-only`` shows only such commands.
         - ``concurrent``: it runs beside other requests, on a thread.
         - ``examples``: for people, ``[{"args": {"id": "a"}, "returns": 3}]``.
         """
 
         def declare(function: Function) -> Function:
-            self._add_command(function, name or function.__name__, idempotent, concurrent, examples)
+            self._add_command(function, name or function.__name__, idempotent, read_only, concurrent, examples)
             return function
 
         return declare if function is None else declare(function)
@@ -319,6 +322,7 @@ class Module:
         function: Callable[..., Any],
         name: str,
         idempotent: bool,
+        read_only: bool,
         concurrent: bool,
         examples: Optional[Sequence[Dict[str, Any]]],
     ) -> None:
@@ -328,6 +332,8 @@ class Module:
         entry: Dict[str, Any] = {"name": name}
         if idempotent:
             entry["idempotent"] = True
+        if read_only:
+            entry["read_only"] = True
         description = (inspect.getdoc(function) or "").split("\n\n")[0].replace("\n", " ")
         if description:
             entry["description"] = description

@@ -22,6 +22,8 @@ pub struct Source {
     pub about: &'static str,
     /// Whether doing it twice is the same as doing it once.
     pub is_idempotent: bool,
+    /// Whether it changes nothing.
+    pub is_read_only: bool,
     /// Its arguments.
     pub takes: TakesSource,
     /// What it answers with.
@@ -106,6 +108,7 @@ pub struct Command {
     pub(super) name: &'static str,
     pub(super) about: &'static str,
     pub(super) is_idempotent: bool,
+    pub(super) is_read_only: bool,
     pub(super) takes: Takes,
     pub(super) details: Details,
 }
@@ -139,7 +142,7 @@ impl Command {
     /// # Errors
     /// A sentence where it cannot be described, and where an example does not fit.
     pub(super) fn new(source: Source) -> Result<Command, String> {
-        let Source { name, about, is_idempotent, takes, returns, examples } = source;
+        let Source { name, about, is_idempotent, is_read_only, takes, returns, examples } = source;
         let (takes, args, accepts) = match takes {
             TakesSource::Parameters(parameters) => of_parameters(parameters),
             TakesSource::Whole(whole) => of_struct(name, whole)?,
@@ -153,7 +156,7 @@ impl Command {
             examples: (!examples.is_empty()).then(|| list(&examples)),
             dropped: Vec::new(),
         };
-        let command = Command { name, about, is_idempotent, takes, details };
+        let command = Command { name, about, is_idempotent, is_read_only, takes, details };
         for (number, example) in (1..).zip(&examples) {
             let fault = |fault| format!("example {number} of the command `{name}`: {fault}");
             command.check(example, &accepts, &returned).map_err(fault)?;

@@ -35,6 +35,7 @@ impl Declared {
             .map(|command| bulkhead_protocol::Command {
                 name: command.name.to_owned(),
                 idempotent: command.is_idempotent,
+                read_only: command.is_read_only,
                 description: command.about.to_owned(),
                 details: Some(Box::new(command.details.clone())),
                 ..bulkhead_protocol::Command::default()
