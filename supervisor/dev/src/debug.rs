@@ -56,7 +56,7 @@ pub(crate) fn plan(subject: &Subject<'_>) -> Result<Debugging, String> {
     let command = match kind {
         ModuleKind::Process { command, .. } => command,
         ModuleKind::Native { .. } => return native(has),
-        ModuleKind::Filter { .. } | ModuleKind::Wasm { .. } => {
+        ModuleKind::Filter { .. } | ModuleKind::Wasm { .. } | ModuleKind::Mcp { .. } => {
             let what = "expected a program or a library, found a module that runs inside another program";
             return Err(format!("{what}; docs/debugging.md says what can be done, or name a debugger in [dev] debug"));
         }

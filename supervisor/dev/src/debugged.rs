@@ -118,7 +118,9 @@ fn planned(config: &ModuleConfig, environment: &Environment) -> Result<Debugging
     let program = match &config.kind {
         ModuleKind::Process { command, .. } if command[0].contains('/') => Some(config.folder.join(&command[0])),
         ModuleKind::Process { command, .. } => in_path(&command[0], environment),
-        ModuleKind::Native { .. } | ModuleKind::Wasm { .. } | ModuleKind::Filter { .. } => None,
+        ModuleKind::Native { .. } | ModuleKind::Wasm { .. } | ModuleKind::Filter { .. } | ModuleKind::Mcp { .. } => {
+            None
+        }
     };
     let script = program.and_then(|program| first_line(&program));
     debug::plan(&Subject { kind: &config.kind, own: &config.dev.debug, script: script.as_deref(), has: &has })

@@ -160,8 +160,8 @@ fn an_event_is_committed_only_when_the_one_before_it_is() {
     (1..=3).for_each(|n| drop(emit(&store, None, "a", &n.to_string())));
     let commit = |unit, cursor, after| {
         let also = vec![Also::Advance { module: "m".into(), cursor: Cursor(cursor), after: Cursor(after) }];
-        let events = vec![event("done")];
-        store.run(Job::Commit { unit: UnitId(unit), key: None, events, also })
+        let done = NewEvent { source: String::new(), event: "done".into(), data: json("1") };
+        store.run(Job::Commit { unit: UnitId(unit), key: None, events: vec![done], also })
     };
     let Outcome::Conflict(failure) = commit(1, 2, 1) else { panic!("its event follows one that is not committed") };
     assert_eq!(failure.error, "m's event 2 follows 1, which is not committed: it has got to 0");
