@@ -18,13 +18,14 @@ pub(crate) struct Arguments {
 }
 
 /// The packages with `unsafe` that reach a user, each with the name of its crate.
-const PACKAGES: [(&str, &str); 6] = [
+const PACKAGES: [(&str, &str); 7] = [
     ("bulkhead-json", "bulkhead_json"),
     ("bulkhead-child", "bulkhead_child"),
     ("bulkhead-module", "bulkhead_module"),
     ("bulkhead-launcher", "module_runtime"),
     ("bulkhead-host", "bulkhead_host"),
     ("bulkhead-wasm", "module_runtime_wasm"),
+    ("bulkhead-mcp-runtime", "module_runtime_mcp"),
 ];
 
 /// # Errors

@@ -38,7 +38,6 @@ impl Declared {
                 read_only: command.is_read_only,
                 description: command.about.to_owned(),
                 details: Some(Box::new(command.details.clone())),
-                ..bulkhead_protocol::Command::default()
             })
             .collect();
         declared.fault = too_long(&declared.commands);
