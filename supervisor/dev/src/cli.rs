@@ -66,7 +66,7 @@ pub(crate) struct Cli {
     #[arg(long = "inspect-type", value_name = "TYPE", requires = "inspect", value_parser = INSPECTED_TYPES)]
     pub(crate) inspected_types: Vec<String>,
 
-    /// Runs this module in a debugger on this terminal: gdb or lldb, python -m pdb, node --inspect, or what [dev] debug in
+    /// Runs this module in a debugger on this terminal: gdb or lldb, python -m pdb, node --inspect, or what `debug` in
     /// its manifest names. Ctrl-] ends it all.
     #[arg(long, value_name = "MODULE", conflicts_with = "join")]
     pub(crate) debug: Option<String>,
