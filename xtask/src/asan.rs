@@ -33,7 +33,9 @@ const PACKAGES: [(&str, &str); 7] = [
 pub(crate) fn run(arguments: Arguments) -> Result<()> {
     let mut command = cargo(&["test", "--locked", "--lib", "--bins", "--no-fail-fast"]);
     // They are here for the features of shared dependencies: after the tests of the workspace, none is compiled anew.
-    command.args(["--package", "bulkhead-client-async", "--package", "bulkhead-mcp"]);
+    for package in ["bulkhead-client-async", "bulkhead-load", "bulkhead-mcp"] {
+        command.args(["--package", package]);
+    }
     command.args(PACKAGES.iter().flat_map(|(package, _)| ["--package", package]));
     command.env("RUSTC_WORKSPACE_WRAPPER", wrapper()?);
     // A module that panicked is forgotten on purpose. valgrind finds leaks over the C border.

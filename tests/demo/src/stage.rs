@@ -61,10 +61,18 @@ pub(crate) struct Stage {
 /// The programs that are built.
 const PROGRAMS: [&str; 4] = ["bulkhead", "module-runtime", "research-log", "misbehave"];
 
-/// The packages of these programs. Nothing of the last two is built; they are here for the features of what others
+/// The packages of these programs. Nothing of the last three is needed; they are here for the features of what others
 /// share with them: after a build of the workspace, nothing is compiled anew.
-const PACKAGES: [&str; 6] =
-    ["bulkhead", "bulkhead-launcher", "research-log", "misbehave", "bulkhead-wasm", "bulkhead-client-async"];
+const PACKAGES: [&str; 8] = [
+    "bulkhead",
+    "bulkhead-launcher",
+    "research-log",
+    "misbehave",
+    "bulkhead-wasm",
+    "bulkhead-client-async",
+    "bulkhead-load",
+    "bulkhead-mcp",
+];
 
 impl Stage {
     /// Builds the programs, of which cargo shows the progress, and makes the folders.
