@@ -26,15 +26,6 @@ pub(super) enum EventState {
     SettingAside,
 }
 
-/// What a commit brings a stream past.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Passed {
-    /// Its own event, and those before it.
-    Itself,
-    /// Events after it, too, which were handled without a commit.
-    Others,
-}
-
 /// One module's stream.
 #[derive(Debug)]
 pub(crate) struct Stream {
@@ -207,14 +198,13 @@ impl Stream {
     }
 
     /// What was done for an event is committed.
-    pub(super) fn committed(&mut self, request: RequestId, cursor: Cursor) -> Passed {
+    pub(super) fn committed(&mut self, request: RequestId, cursor: Cursor) {
         self.reported = self.reported.max(cursor);
         if self.answered.committed(request) {
             self.position = self.position.max(self.answered.settled().unwrap_or_default());
         } else {
             self.done(cursor);
         }
-        if self.position > self.reported { Passed::Others } else { Passed::Itself }
     }
 
     /// Whether there is a next event that can be given while the current one is committed. An event that has failed,

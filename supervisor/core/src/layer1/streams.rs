@@ -4,7 +4,7 @@
 
 use super::{
     Advance, CommitNumber, Cursor, JobPurpose, StoreOp, StoreOutcome, StoredEvent, Stream,
-    stream::{EventState, Passed, PositionState},
+    stream::{EventState, PositionState},
 };
 use crate::{
     action::ModuleEvent,
@@ -220,7 +220,9 @@ impl Core {
     pub(crate) fn event_committed(&mut self, request: RequestId) {
         let Some(cursor) = self.requests.get(request).and_then(|entry| entry.event) else { return };
         let Some((id, stream)) = self.stream_waiting_for(request) else { return };
-        if stream.committed(request, cursor) == Passed::Others {
+        stream.committed(request, cursor);
+        // Events after it were handled without a commit of their own.
+        if stream.position > stream.reported {
             self.advance(id, 0);
         }
     }
